@@ -1,0 +1,139 @@
+/* fastnn.h: the arguments of every kernel, and what each computes. No Python here.
+
+   Memory. A value that has one row an image lives as `rows`: images in groups of LANES, feature f of lane l of group g at
+       p[g * stride + f * LANES + l]
+   where a feature is the index of an element inside its row in C order (for an image: (c, h, w)). LANES is 16 in batches
+   (every vector full of images, no tails) and 1 for few rows, where a row is then plain C order. Lanes past the last
+   image hold garbage: kernels compute on it, and whatever sums over the batch leaves it out.
+   Everything else (weights, sums over the batch) is a plain array in C order, PyTorch's axes.
+
+   Bits. Each output element is one fixed sequence of operations, set by the layer's shape alone: not by LANES, the batch,
+   the number of threads, `part`, or the instruction set (those with FMA). A sum of products runs as FMA chains from +0
+   over blocks in a fixed order, block sums added in ascending order; bias last, then residual, then ReLU.
+
+   Rules. No reads or writes outside the buffers, no malloc, no libm, no static data that is written. Outputs may hold
+   anything before (NaN included) and never overlap inputs, unless said otherwise. */
+#ifndef FASTNN_H
+#define FASTNN_H
+#include <stddef.h>
+#include <stdint.h>
+
+/* A value with one row an image. stride 0: the same row for every group (LANES 1 only). p NULL: absent. */
+typedef struct { float *p; int64_t stride; } rows;
+
+/* The share of a kernel's work that one call does. n: images in the batch. group: which LANES of them (ROW kernels).
+   part of parts: a slice of the independent outputs (rows of an image, channels, weights; an empty slice is fine).
+   scratch: SCRATCH_FLOATS floats of this thread's, 64-byte aligned, contents undefined. error: set by checks. */
+typedef struct { int64_t n, group, part, parts; float *scratch; int64_t *error; } job;
+
+enum { SCRATCH_FLOATS = 1 << 18 };
+enum { DTYPE_FLOAT32, DTYPE_FLOAT64, DTYPE_UINT8, DTYPE_INT8, DTYPE_INT16, DTYPE_UINT16, DTYPE_INT32, DTYPE_UINT32,
+       DTYPE_INT64, DTYPE_UINT64, DTYPE_BOOL };
+enum { REDUCE_SUM, REDUCE_MEAN, REDUCE_MAX, REDUCE_MIN };
+
+#define ROWS_IN(f) rows f;
+#define ROWS_OUT(f) rows f;
+#define IN(f) const void *f;
+#define OUT(f) void *f;
+#define INOUT(f) void *f;
+#define INT(f) int64_t f;
+#define NUM(f) double f;
+#define INTS(f, k) int64_t f[k];
+#define NUMS(f, k) double f[k];
+#define KERNEL(space, name, fields) typedef struct { fields } name##_args;
+#include "kernels.def"
+#undef KERNEL
+#undef ROWS_IN
+#undef ROWS_OUT
+#undef IN
+#undef OUT
+#undef INOUT
+#undef INT
+#undef NUM
+#undef INTS
+#undef NUMS
+
+/* What each kernel computes (rows are written per image; C, H, W = channels, height, width).
+
+gather      y[i] = x[r, i] * scale + offset, cast to float32 first; r = index ? index[n] : n (int64). `shape` is the row's
+            shape padded in front with 1s, strides and row_stride are x's in bytes (any sign, any alignment).
+            scale 1 and offset 0 copy exactly.
+export      y[n, i] = x[i]: the opposite, into an array of dtype float32, float64, int64 or bool with any strides (bytes).
+gather_int  the same as gather for integers, to int64: y[n, prod(shape)], C order. Integer and bool dtypes only.
+check_labels  error where a target (int64, count of them per image) is outside [0, classes) and not ignore_index:
+            *error = 1 + its flat position. Writes nothing else.
+copy        y[y_offset + sum i_d y_strides_d] = x[x_offset + sum i_d x_strides_d] over shape (strides in features, any sign).
+broadcast   y[i] = x[sum i_d x_strides_d], y in C order of shape; x a plain float array (strides in floats).
+fill        y[i] = value, count features.
+
+elementwise y = program(x0 .. x5), element by element, count features. The program has `length` instructions of four words
+            (opcode, a, b, c): an operand 0..5 is an input, 8..15 is constant 0..7, 16 + j the result of instruction j, -1
+            is unused. The result is the last instruction's. Opcodes: elementwise.def, each with its formula.
+            y may be one of the inputs (same buffer).
+reduce      x as (outer, count, inner) -> y (outer, inner): sum, mean (sum / count), max, min (NaN wins). A sum is chains of
+            256 in ascending order, chain sums added in ascending order.
+batch_sum   x as (outer, features) per image -> y[features] = sum over images and outer; mean: divided by n * outer.
+            Lane l of group g is image 16 g + l: a double a lane and feature over ascending (g, outer), then the tree over
+            lanes (i+8, i+4, i+2, i+1), rounded once to float32.
+batch_sum_backward  dx[outer, f] = dy[f] (mean: dy[f] / (n * outer)).
+channel_sum y[c] = sum over images and pixels of x[c, p] (a bias gradient): float chains of pixels a lane as conv2d_backward_weight's.
+matmul      y[i, j] = sum_k a[i, k] b[k, j] a row; a_const / b_const (plain) are read instead of a / b when not NULL; strides in
+            elements for (first, second) index, so that transposes cost nothing. Chains of 256 along k.
+matmul_sum  y[i, j] = sum over images and k of a[i, k] b[k, j], plain result.
+
+softmax_forward   y = exp(x - max) / sum exp(x - max) over count, x as (outer, count, inner).
+softmax_backward  dx = y (dy - sum dy y).
+log_softmax_forward   y = x - max - log sum exp(x - max).        log_softmax_backward  dx = dy - exp(y) sum dy.
+cross_entropy_forward   x (classes, inner) logits; target int64 [n, inner] or probabilities (classes, inner), one of the two:
+            loss[i] = -sum_c q_c log_softmax(x)_c w_c, q the one-hot or probabilities smoothed: q (1 - s) + s / classes;
+            weight [classes] may be NULL (all 1). 0 where target == ignore_index.
+cross_entropy_backward  dx[c, i] = dy[i] (softmax(x)_c sum_k q_k w_k - q_c w_c); 0 where ignored.
+            Both take exp and log from simd/math.h.
+pick_weight y[i] = weight[target[n, i]] (1 where weight is NULL), 0 where ignored: the divisor of a weighted mean.
+mse_forward loss = sum_i (x_i - target_i)^2 / count;   mse_backward  dx_i = dy (2 / count) (x_i - target_i).
+accuracy    y[i] = 1 where argmax_c x[c, i] (first of ties) is the target, or the argmax of the probabilities; else 0.
+            classes == 1: (x > 0.5) == target. 0 where ignored.
+
+conv2d_forward   y[o, p, q] = relu(residual + (bias[o] + sum_{i,u,v} x[g(o) + i, p s0 - pt + u d0, q s1 - pl + v d1] weight[o, i, u, v]))
+            padding = (top, bottom, left, right), zeros. weight (filters, channels/groups, kernel...), natural order. packed:
+            conv2d_pack's result, or NULL (LANES 16 never needs it). bias, residual may be NULL; relu 0 or 1.
+            Order of the sum: (block of input channels, u, v, channel in the block), blocks of 32 channels where u*v <= 9, 16
+            where <= 25, else 8; 256 where the kernel is 1x1. One FMA chain from +0 a block, block sums added ascending.
+conv2d_backward_input   dx = the transpose of the forward: sum over (block of filters, u, v, filter), blocks as above.
+conv2d_backward_weight  dweight[o, i, u, v] = sum over images and pixels of dy[o, p, q] x[...]: for each group ascending, for each
+            block of whole rows (as many rows as hold 256 output pixels, at least one) an FMA chain a lane, block sums
+            added ascending a lane, lanes past n dropped, tree over lanes (i+8, i+4, i+2, i+1), groups added ascending.
+conv2d_pack  weights for LANES 1 in the order that conv2d_forward wants: its own business, size conv2d_packed_floats().
+linear_forward   y[t, o] = relu(residual + (bias[o] + sum_k x[t, k] weight[o, k])), t < positions; chains of 256 along k.
+linear_backward_input   dx[t, k] = sum_o dy[t, o] weight[o, k], chains of 256 along o.
+linear_backward_weight  dweight[o, k] = sum over images n and t of dy x: chains over ascending (group, t, lane), 256 long.
+linear_pack  as conv2d_pack: ((out_features + 15) / 16) * in_features * 16 floats.
+
+max_pool2d_forward   windows clipped to the image; the first of ties wins, a NaN wins over all; padding is -inf, never chosen.
+max_pool2d_backward  each dy goes to its window's winner, found again from x by the same rule; overlaps add in ascending
+            order of the output pixel.
+avg_pool2d_forward   sum over the window's pixels in row-major order / divisor: kernel area clipped to the padded image where
+            count_include_pad, else the number of real pixels (PyTorch's rule, ceil_mode included).
+adaptive_avg_pool2d  windows [floor(p H / OH), ceil((p + 1) H / OH)).
+
+batch_norm_statistics  mean[c], variance[c] (biased) over images and pixels: float64 Chan combination of blocks (group, channel),
+            each with its own mean first.
+batch_norm_coefficients  scale = weight / sqrt(variance + eps), shift = bias - mean * scale (weight, bias NULL: 1, 0).
+batch_norm_forward   y = relu(fma(x, scale[c], shift[c])).
+batch_norm_sums  dbias[c] = sum dy, dweight[c] = sum dy (x - mean) / sqrt(variance + eps).
+batch_norm_backward  training: dx = weight / sqrt(variance + eps) * (dy - dbias / m - xhat dweight / m), m = n * pixels; else without
+            the two sums (dbias, dweight then unused, may be NULL). weight NULL: 1.
+batch_norm_update  running = (1 - momentum) running + momentum * batch, the variance unbiased (count / (count - 1), as PyTorch;
+            count = elements a channel); num_batches_tracked (int64) += 1; momentum < 0: cumulative average 1 / (num_batches_tracked + 1).
+
+dropout     y[i] = keep(i) ? x[i] / (1 - p) : 0; keep(i) = u >= p, u = word (i & 3) of Philox4x32-10(key (seed, stream), counter
+            (image lo, i >> 2, step lo, step hi)) >> 8, times 2^-24. The backward is the same kernel on dy.
+
+sgd         g += weight_decay w; v = first ? g : momentum v + (1 - dampening) g (v kept where velocity is not NULL);
+            w -= lr (nesterov ? g + momentum v : v).                                            (PyTorch's SGD)
+adam        g += weight_decay w (decoupled: w -= lr weight_decay w first); m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2;
+            w -= lr / correction1 * m / (sqrt(v) / sqrt(correction2) + eps), corrections 1 - beta^t.      (PyTorch's Adam, AdamW) */
+
+typedef void (*kernel_fn)(const void *args, const job *j);
+
+#endif

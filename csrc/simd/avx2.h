@@ -1,0 +1,15 @@
+/* As avx512.h, for AVX2 with FMA. */
+#include <immintrin.h>
+enum { VF = 8 };
+typedef float vf __attribute__((vector_size(32)));
+typedef int32_t vi __attribute__((vector_size(32)));
+static inline vf vf_load(const float *p) { return (vf)_mm256_loadu_ps(p); }
+static inline void vf_store(float *p, vf a) { _mm256_storeu_ps(p, (__m256)a); }
+static inline vf vf_set1(float a) { return (vf)_mm256_set1_ps(a); }
+static inline vf vf_fma(vf a, vf b, vf c) { return (vf)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c); }
+static inline vf vf_sqrt(vf a) { return (vf)_mm256_sqrt_ps((__m256)a); }
+static inline __m256i vf_first_mask(int k) {
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(k), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+static inline vf vf_load_first(const float *p, int k) { return (vf)_mm256_maskload_ps(p, vf_first_mask(k)); }
+static inline void vf_store_first(float *p, vf a, int k) { _mm256_maskstore_ps(p, vf_first_mask(k), (__m256)a); }

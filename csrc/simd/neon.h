@@ -1,0 +1,20 @@
+/* As avx512.h, for AArch64. */
+#include <arm_neon.h>
+enum { VF = 4 };
+typedef float vf __attribute__((vector_size(16)));
+typedef int32_t vi __attribute__((vector_size(16)));
+static inline vf vf_load(const float *p) { return (vf)vld1q_f32(p); }
+static inline void vf_store(float *p, vf a) { vst1q_f32(p, (float32x4_t)a); }
+static inline vf vf_set1(float a) { return (vf)vdupq_n_f32(a); }
+static inline vf vf_fma(vf a, vf b, vf c) { return (vf)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b); }
+static inline vf vf_sqrt(vf a) { return (vf)vsqrtq_f32((float32x4_t)a); }
+static inline vf vf_load_first(const float *p, int k) {
+    float t[4] = {0, 0, 0, 0};
+    for (int i = 0; i < k; i++) t[i] = p[i];
+    return vf_load(t);
+}
+static inline void vf_store_first(float *p, vf a, int k) {
+    float t[4];
+    vf_store(t, a);
+    for (int i = 0; i < k; i++) p[i] = t[i];
+}

@@ -1,0 +1,20 @@
+/* As avx512.h, for the x86-64 baseline: no FMA there, so its bits differ from the other targets'. */
+#include <emmintrin.h>
+enum { VF = 4 };
+typedef float vf __attribute__((vector_size(16)));
+typedef int32_t vi __attribute__((vector_size(16)));
+static inline vf vf_load(const float *p) { return (vf)_mm_loadu_ps(p); }
+static inline void vf_store(float *p, vf a) { _mm_storeu_ps(p, (__m128)a); }
+static inline vf vf_set1(float a) { return (vf)_mm_set1_ps(a); }
+static inline vf vf_fma(vf a, vf b, vf c) { return a * b + c; }
+static inline vf vf_sqrt(vf a) { return (vf)_mm_sqrt_ps((__m128)a); }
+static inline vf vf_load_first(const float *p, int k) {
+    float t[4] = {0, 0, 0, 0};
+    for (int i = 0; i < k; i++) t[i] = p[i];
+    return vf_load(t);
+}
+static inline void vf_store_first(float *p, vf a, int k) {
+    float t[4];
+    vf_store(t, a);
+    for (int i = 0; i < k; i++) p[i] = t[i];
+}

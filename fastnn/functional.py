@@ -1,0 +1,3 @@
+"""One op at a time, by torch.nn.functional's names and arguments: on arrays they run at once, on values they add a node."""
+from .ops import *                                  # noqa: F401,F403
+from .ops import __all__                            # noqa: F401

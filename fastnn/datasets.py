@@ -1,0 +1,96 @@
+"""Data sets as NumPy arrays: the digits that come with the package, and folders of IDX files such as MNIST's.
+
+Images come as uint8 (N, channels, height, width), labels as int64 (N,): what `fit` takes (with `scale=` for the images)."""
+import os
+
+import numpy as np
+
+FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "data")
+DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+
+
+def load_digits(split="train"):
+    """The UCI handwritten digits (E. Alpaydin, C. Kaynak; CC BY 4.0): images (N, 1, 8, 8) uint8 in 0..16, labels (N,) int64.
+
+    split: "train" (1,442 images), "test" (355 held out: of each digit every fifth image in the data set's order), "all" (1,797).
+    Most writers have digits in both parts, so the held-out part says less about unseen writers. ValueError: another split."""
+    if split not in ("train", "test", "all"):
+        raise ValueError(f'load_digits: split is "train", "test" or "all", not {split!r}')
+    images = load_idx(os.path.join(FOLDER, "digits-images-idx3-ubyte.gz"))[:, None]
+    labels = load_idx(os.path.join(FOLDER, "digits-labels-idx1-ubyte.gz")).astype(np.int64)
+    if split == "all":
+        return images, labels
+    held_out = np.zeros(len(labels), bool)
+    for digit in range(10):
+        held_out[np.flatnonzero(labels == digit)[4::5]] = True
+    chosen = held_out if split == "test" else ~held_out
+    return images[chosen], labels[chosen]
+
+
+def load_idx(path):
+    """The array in an IDX file (http://yann.lecun.com/exdb/mnist), gzipped or not, in its shape and dtype (native byte order).
+
+    ValueError, naming the file: not IDX, an unknown element type, cut short or too long, or broken gzip."""
+    path = os.fspath(path)
+    data = _read(path)
+    if len(data) < 4 or data[0] or data[1] or data[2] not in DTYPES:
+        raise ValueError(f"{path} is no IDX file: it starts with bytes {data[:4].hex(' ') or '(empty)'}, where 00 00, an element type "
+                         f"({', '.join(f'{t:02x}' for t in DTYPES)}) and the number of axes are expected")
+    dtype, ndim = np.dtype(DTYPES[data[2]]), data[3]
+    start = 4 + 4 * ndim
+    if len(data) < start:
+        raise ValueError(f"{path} is cut short: its header has {start} bytes, the file {len(data)}")
+    shape = [int(n) for n in np.frombuffer(data, ">u4", ndim, 4)]
+    size = dtype.itemsize
+    for n in shape:
+        size *= n
+    if len(data) != start + size:
+        problem = "is cut short" if len(data) < start + size else "is too long"
+        raise ValueError(f"{path} {problem}: {tuple(shape)} of {dtype.name} need {start + size:,} bytes with the header, "
+                         f"there are {len(data):,}")
+    if ndim > 32:
+        raise ValueError(f"{path} has {ndim} axes; 32 are the most that can be read")
+    return np.frombuffer(data, dtype, offset=start).reshape(shape).astype(dtype.newbyteorder("="))
+
+
+def load_idx_folder(folder):
+    """MNIST and its look-alikes: -> (x_train, y_train), (x_test, y_test), images (N, 1, height, width) as in the files, labels int64.
+
+    The folder holds train-images*, train-labels*, t10k-images* (or test-images*) and t10k-labels* (or test-labels*), any ending,
+    gzipped or not. FileNotFoundError: one is missing. ValueError: images and labels do not belong together, or not IDX."""
+    folder = os.fspath(folder)
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(f"{folder} is no folder")
+    return _load_pair(folder, "train"), _load_pair(folder, "t10k", "test")
+
+
+def _load_pair(folder, *splits):
+    images_path, labels_path = _find(folder, splits, "images"), _find(folder, splits, "labels")
+    images, labels = load_idx(images_path), load_idx(labels_path)
+    if images.ndim not in (3, 4):
+        raise ValueError(f"{images_path}: images have 3 or 4 axes (N, height, width), here the shape is {images.shape}")
+    if labels.shape != images.shape[:1] or labels.dtype.kind not in "iu":
+        raise ValueError(f"{labels_path} holds {labels.dtype} {labels.shape}, but {images_path} has {len(images)} images: one whole "
+                         f"number for each is expected")
+    return (images[:, None] if images.ndim == 3 else images), labels.astype(np.int64)
+
+
+def _find(folder, splits, kind):
+    """The file of one part; unpacked goes before gzipped where both lie there."""
+    names = [n for n in os.listdir(folder) if any(n.startswith(f"{split}-{kind}") for split in splits)]
+    if not names:
+        raise FileNotFoundError(f"{folder} has no file {' or '.join(f'{s}-{kind}*' for s in splits)} (IDX, gzipped or not)")
+    return os.path.join(folder, min(names, key=lambda n: (n.endswith(".gz"), n)))
+
+
+def _read(path):
+    with open(path, "rb") as file:
+        data = file.read()
+    if data[:2] != b"\x1f\x8b":
+        return data
+    import gzip
+    import zlib
+    try:
+        return gzip.decompress(data)
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"{path} is no sound gzip file: {error}") from None

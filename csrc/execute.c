@@ -259,7 +259,7 @@ static void fill_arguments(const fastnn_binding *b, fastnn_arena *arena, const f
 
 /* ---- running ---- */
 /* Costs are multiply-adds twice counted ("flops"): a core does 50 or so a nanosecond. */
-enum { COST_A_NS = 50, JOB_NS = 1500, SPLIT_NS = 3000, WAKE_NS = 50000 };
+enum { COST_A_NS = 50, JOB_NS = 1500, SPLIT_NS = 3000, WAKE_NS = 100000 };
 
 typedef struct {
     const fastnn_program *program;

@@ -99,7 +99,7 @@ int64_t fastnn_default_threads(void) {
 }
 
 /* ---- the pool ---- */
-enum { NEXT_BITS = 20, MAX_JOBS = (1 << NEXT_BITS) - 1, SPIN_NS = 100000, SPINS_BETWEEN_YIELDS = 64 };
+enum { NEXT_BITS = 20, MAX_JOBS = (1 << NEXT_BITS) - 1, SPIN_NS = 200000, SPINS_BETWEEN_LOOKS = 64, PATIENCE_NS = 1000000 };
 /* a queue: generation << 40 | end << 20 | next */
 static uint64_t queue_word(uint64_t generation, uint64_t next, uint64_t end) {
     return generation << (2 * NEXT_BITS) | end << NEXT_BITS | next;
@@ -110,7 +110,7 @@ typedef struct pool pool;
 typedef struct {
     _Alignas(128) _Atomic uint64_t queue;
     _Alignas(128) atomic_int asleep, stop, poked;
-    int index;
+    int index, kept_off;
     pool *pool;
     pthread_t thread;
     pthread_mutex_t mutex;
@@ -120,6 +120,7 @@ typedef struct {
 
 struct pool {
     int threads;  /* the caller and threads - 1 workers that are running */
+    int crowded;  /* more threads than cores: whoever waits yields (else not: a yield gives a busy neighbour a whole slice) */
     uint64_t generation;
     fastnn_pool_job job;
     void *context;
@@ -169,9 +170,9 @@ static uint64_t wait_for_work(worker *w, uint64_t seen) {
         uint64_t generation = queue_generation(atomic_load_explicit(&w->queue, memory_order_acquire));
         if (generation != seen || atomic_load_explicit(&w->stop, memory_order_relaxed)) return generation;
         relax();
-        if (++spins % SPINS_BETWEEN_YIELDS) continue;
+        if (++spins % SPINS_BETWEEN_LOOKS) continue;
+        if (w->pool->crowded) sched_yield();
         if (start == 0) start = now_ns();
-        sched_yield();  /* costs little on an idle core, and gives a busy one to whoever has work */
         if (now_ns() - start < SPIN_NS) continue;
         pthread_mutex_lock(&w->mutex);
         atomic_store(&w->asleep, 1);  /* before the last look: the other side queues, then looks at asleep */
@@ -199,6 +200,27 @@ static void *worker_main(void *argument) {
     return NULL;
 }
 
+/* Some schedulers wake a thread on its waker's core, where it waits for as long as the waker works: keep it off that one. */
+static void keep_off_core(worker *w, int core) {
+#ifdef __linux__
+    cpu_set_t set;
+    if (w->kept_off == core || w->pool->crowded || core < 0 || core >= CPU_SETSIZE) return;
+    if (sched_getaffinity(0, sizeof set, &set)) return;
+    CPU_CLR(core, &set);
+    if (CPU_COUNT(&set) && pthread_setaffinity_np(w->thread, sizeof set, &set) == 0) w->kept_off = core;
+#else
+    (void)w, (void)core;
+#endif
+}
+
+static int this_core(void) {
+#ifdef __linux__
+    return sched_getcpu();
+#else
+    return -1;
+#endif
+}
+
 static void wake(worker *w) {
     pthread_mutex_lock(&w->mutex);
     atomic_store(&w->poked, 1);
@@ -221,6 +243,7 @@ static void stop_pool(void) {
 static int start_worker(pool *p, int index) {
     worker *w = &p->workers[index];
     w->index = index;
+    w->kept_off = -1;
     w->pool = p;
     w->scratch = fastnn_allocate(SCRATCH_FLOATS * sizeof(float));
     if (!w->scratch) return -1;
@@ -232,6 +255,7 @@ static int start_worker(pool *p, int index) {
     int failed = pthread_create(&w->thread, NULL, worker_main, w);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (failed) fastnn_free(w->scratch);
+    else keep_off_core(w, this_core());
     return failed ? -1 : 0;
 }
 
@@ -241,6 +265,7 @@ static void start_pool(int threads) {
     if (!memory) return;
     pool *p = memory;
     p->threads = 1;
+    p->crowded = threads > fastnn_default_threads();
     while (p->threads < threads && start_worker(p, p->threads) == 0) p->threads++;
     the_pool = p;
 }
@@ -281,8 +306,23 @@ int64_t fastnn_pool_awake(int64_t threads) {
     return 1;
 }
 void fastnn_pool_wake(int64_t threads) {
-    for (int64_t i = 1; i < threads; i++)
-        if (atomic_load(&the_pool->workers[i].asleep)) wake(&the_pool->workers[i]);
+    int core = this_core();
+    for (int64_t i = 1; i < threads; i++) {
+        worker *w = &the_pool->workers[i];
+        if (!atomic_load(&w->asleep)) continue;
+        keep_off_core(w, core);
+        wake(w);
+    }
+}
+
+static void wait_for_done(pool *p, int64_t count) {
+    int64_t start = 0;
+    for (int64_t spins = 1; atomic_load_explicit(&p->done, memory_order_acquire) != count; spins++) {
+        relax();
+        if (spins % SPINS_BETWEEN_LOOKS) continue;
+        if (start == 0) start = now_ns();
+        if (p->crowded || now_ns() - start > PATIENCE_NS) sched_yield();
+    }
 }
 
 static void run_some(pool *p, int64_t count, int64_t threads, float *scratch) {
@@ -293,10 +333,7 @@ static void run_some(pool *p, int64_t count, int64_t threads, float *scratch) {
     for (int64_t i = threads - 1; i >= 0; i--)
         atomic_store(&p->workers[i].queue, queue_word(generation, i * count / threads, (i + 1) * count / threads));
     work(p, 0, generation, threads, scratch);
-    for (int64_t spins = 1; atomic_load_explicit(&p->done, memory_order_acquire) != count; spins++) {
-        relax();
-        if (spins % SPINS_BETWEEN_YIELDS == 0) sched_yield();
-    }
+    wait_for_done(p, count);
 }
 
 /* By the run that holds the pool: job(context, 0 .. count - 1), shared by the first `threads` threads. Sleepers are not woken:

@@ -181,7 +181,7 @@ def match_target(y_pred, y_true):
     """Labels as (N, ...) integers, or floats of y_pred's shape: what Keras's users pass, (N, 1) labels and integer one-hot, too."""
     integer = y_true.dtype.startswith(("int", "uint"))
     if integer and tuple(y_true.shape) == tuple(y_pred.shape) and len(y_pred.shape) > 1:
-        return F.cast(y_true, "float32")
+        return F.float(y_true)
     if integer and len(y_true.shape) == len(y_pred.shape) and y_true.shape[1] == 1:
         return y_true.squeeze(1)
     return y_true
@@ -207,7 +207,7 @@ def _same_shape(y_pred, y_true):
     """y_true with y_pred's shape, where only axes of length 1 are missing: (N,) targets of an (N, 1) output."""
     if tuple(y_true.shape) != tuple(y_pred.shape) and y_pred.size == y_true.size:
         y_true = y_true.reshape(tuple(y_pred.shape))
-    return F.cast(y_true, y_pred.dtype) if y_true.dtype != y_pred.dtype else y_true
+    return F.float(y_true) if y_true.dtype != y_pred.dtype else y_true
 
 
 def _mse_rows(y_pred, y_true):

@@ -9,14 +9,15 @@ class Numbered(Module):
 
     def _checked(self, layer, place):
         if not isinstance(layer, Module):
-            what = f"the class {layer.__name__} (make a layer of it: {layer.__name__}(...))" if isinstance(layer, type) else repr(layer)
+            made = isinstance(layer, type) and f"the class {layer.__name__} (make a layer of it: {layer.__name__}(...))"
+            what = made or repr(layer)
             raise TypeError(f"{type(self).__name__}: layer {place} must be a Module, got {what}")
         return layer
 
     def _renumber(self, layers):
         for i, layer in enumerate(layers):
             self._checked(layer, i)
-        for name in list(self._modules):
+        for name, _ in self.named_children():
             delattr(self, name)
         for i, layer in enumerate(layers):
             self.add_module(str(i), layer)
@@ -40,10 +41,10 @@ class Numbered(Module):
         return self._renumber(layers)
 
     def __len__(self):
-        return len(self._modules)
+        return len(self.children())
 
     def __iter__(self):
-        return iter(list(self._modules.values()))
+        return iter(self.children())
 
     def _place(self, index):
         place = operator.index(index)
@@ -52,12 +53,12 @@ class Numbered(Module):
         return place % len(self)
 
     def __getitem__(self, index):
-        layers = list(self._modules.values())
+        layers = self.children()
         return type(self)(layers[index]) if isinstance(index, slice) else layers[self._place(index)]
 
     def __setitem__(self, index, layer):
         place = self._place(index)
-        self.add_module(list(self._modules)[place], self._checked(layer, place))
+        self.add_module(self.named_children()[place][0], self._checked(layer, place))
 
     def __delitem__(self, index):
         layers = list(self)

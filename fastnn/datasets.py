@@ -12,8 +12,8 @@ DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E:
 def load_digits(split="train"):
     """The UCI handwritten digits (E. Alpaydin, C. Kaynak; CC BY 4.0): images (N, 1, 8, 8) uint8 in 0..16, labels (N,) int64.
 
-    split: "train" (1,442 images), "test" (355 held out: of each digit every fifth image in the data set's order), "all" (1,797).
-    Most writers have digits in both parts, so the held-out part says less about unseen writers. ValueError: another split."""
+    split: "train" (1,442 images), "test" (355 held out: of each digit every fifth in the data set's order), "all" (both).
+    The writers are the same in both parts, so the held-out part says little about new ones. ValueError: another split."""
     if split not in ("train", "test", "all"):
         raise ValueError(f'load_digits: split is "train", "test" or "all", not {split!r}')
     images = load_idx(os.path.join(FOLDER, "digits-images-idx3-ubyte.gz"))[:, None]
@@ -34,8 +34,8 @@ def load_idx(path):
     path = os.fspath(path)
     data = _read(path)
     if len(data) < 4 or data[0] or data[1] or data[2] not in DTYPES:
-        raise ValueError(f"{path} is no IDX file: it starts with bytes {data[:4].hex(' ') or '(empty)'}, where 00 00, an element type "
-                         f"({', '.join(f'{t:02x}' for t in DTYPES)}) and the number of axes are expected")
+        raise ValueError(f"{path} is no IDX file: it starts with bytes {data[:4].hex(' ') or '(empty)'}, where 00 00, an "
+                         f"element type ({', '.join(f'{t:02x}' for t in DTYPES)}) and the number of axes are expected")
     dtype, ndim = np.dtype(DTYPES[data[2]]), data[3]
     start = 4 + 4 * ndim
     if len(data) < start:
@@ -54,10 +54,11 @@ def load_idx(path):
 
 
 def load_idx_folder(folder):
-    """MNIST and its look-alikes: -> (x_train, y_train), (x_test, y_test), images (N, 1, height, width) as in the files, labels int64.
+    """MNIST and its look-alikes: -> (x_train, y_train), (x_test, y_test); images (N, 1, height, width) in the files' dtype,
+    labels (N,) int64.
 
-    The folder holds train-images*, train-labels*, t10k-images* (or test-images*) and t10k-labels* (or test-labels*), any ending,
-    gzipped or not. FileNotFoundError: one is missing. ValueError: images and labels do not belong together, or not IDX."""
+    The folder holds train-images*, train-labels*, t10k-images* (or test-images*) and t10k-labels* (or test-labels*), gzipped
+    or not. FileNotFoundError: one is missing. ValueError: images and labels do not belong together, or not IDX."""
     folder = os.fspath(folder)
     if not os.path.isdir(folder):
         raise FileNotFoundError(f"{folder} is no folder")
@@ -70,8 +71,8 @@ def _load_pair(folder, *splits):
     if images.ndim not in (3, 4):
         raise ValueError(f"{images_path}: images have 3 or 4 axes (N, height, width), here the shape is {images.shape}")
     if labels.shape != images.shape[:1] or labels.dtype.kind not in "iu":
-        raise ValueError(f"{labels_path} holds {labels.dtype} {labels.shape}, but {images_path} has {len(images)} images: one whole "
-                         f"number for each is expected")
+        raise ValueError(f"{labels_path} holds {labels.dtype} {labels.shape}, but {images_path} has {len(images)} images: one "
+                         f"whole number for each is expected")
     return (images[:, None] if images.ndim == 3 else images), labels.astype(np.int64)
 
 

@@ -1,4 +1,4 @@
-"""Files: safetensors (https://github.com/huggingface/safetensors) read and written without a dependency, and a graph as JSON text.
+"""Files: safetensors (https://github.com/huggingface/safetensors) read and written without a dependency, a graph as JSON.
 
 A file is data from anywhere: every number in it is checked before it is used, and whatever is wrong with it is a ValueError.
 Nothing in a file is ever executed."""
@@ -21,9 +21,9 @@ GRAPH_VERSION = 1
 def save_file(tensors, path, metadata=None):
     """Writes {name: array} and {str: str} `metadata` to a safetensors file.
 
-    Arrays: anything np.asarray takes of a float, integer or bool dtype, any strides. The file appears under its name only when it is
-    whole: a crash or a full disk leaves what was there before. TypeError: a dtype without a place in the format, names or
-    metadata that are not strings. ValueError: a header above the format's 100 MB."""
+    Arrays: anything np.asarray takes of a float, integer or bool dtype, any strides. The file appears under its name only
+    when it is whole: a crash or a full disk leaves what was there before. TypeError: a dtype without a place in the format,
+    names or metadata that are not strings. ValueError: a header above the format's 100 MB."""
     path = os.path.realpath(os.fspath(path))
     header, arrays = _header_of(tensors, metadata or {})
     temporary = f"{path}.{os.getpid()}.tmp"
@@ -42,7 +42,7 @@ def save_file(tensors, path, metadata=None):
 
 
 def _header_of(tensors, metadata):
-    """The header's bytes and the arrays in the order in which they are written: wide elements first, so that all lie aligned."""
+    """The header's bytes, and the arrays in the order of the file: wide elements first, so that all lie aligned."""
     import json
     for key, value in metadata.items():
         if not isinstance(key, str) or not isinstance(value, str):
@@ -55,7 +55,7 @@ def _header_of(tensors, metadata):
         array = np.asarray(tensor)
         little = array.dtype.newbyteorder("<")
         if little not in NAMES:
-            raise TypeError(f"tensor {name!r} has dtype {array.dtype}; a safetensors file holds {', '.join(d.name for d in NAMES)}")
+            raise TypeError(f"tensor {name!r} has dtype {array.dtype}; a file holds {', '.join(d.name for d in NAMES)}")
         arrays[name] = np.asarray(array, little, order="C")
         header[name] = {"dtype": NAMES[little], "shape": list(array.shape), "data_offsets": None}
     written = sorted(arrays, key=lambda name: -arrays[name].itemsize)
@@ -66,16 +66,16 @@ def _header_of(tensors, metadata):
     text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     if len(text) > HEADER_LIMIT:
-        raise ValueError(f"the names and metadata take {len(text):,} bytes; a safetensors file has at most {HEADER_LIMIT:,}")
+        raise ValueError(f"names and metadata take {len(text):,} bytes; a safetensors file has at most {HEADER_LIMIT:,}")
     return text, [arrays[name] for name in written]
 
 
 def load_file(path):
     """Reads a safetensors file: -> ({name: array}, {str: str} metadata).
 
-    The arrays are writeable views of one block of memory, in the order of the header. ValueError, naming the file and what is
-    wrong: cut short, a header that the format forbids (too long, not JSON, a name twice, offsets that overlap, leave holes or do
-    not fit dtype and shape), or a dtype that NumPy does not have."""
+    The arrays are writeable views of one block of memory, in the header's order. ValueError, naming the file and what is
+    wrong: cut short, a header that the format forbids (too long, not JSON, a name twice, offsets that overlap, leave holes or
+    do not fit dtype and shape), or a dtype that NumPy does not have."""
     path = os.fspath(path)
     with open(path, "rb") as file:
         size = os.fstat(file.fileno()).st_size
@@ -84,7 +84,8 @@ def load_file(path):
         if len(first) < 8:
             raise ValueError(f"{path} is no safetensors file: it has {len(first)} bytes")
         if length > HEADER_LIMIT:
-            raise ValueError(f"{path} is no safetensors file: its header would have {length:,} bytes ({HEADER_LIMIT:,} are allowed)")
+            raise ValueError(f"{path} is no safetensors file: its header would have {length:,} bytes, more than the "
+                             f"{HEADER_LIMIT:,} that are allowed")
         text = file.read(length)
         if len(text) < length:
             raise ValueError(f"{path} is cut short: its header has {length:,} bytes, {len(text):,} are there")
@@ -130,7 +131,7 @@ def _are_sizes(numbers):
 
 
 def _check_offsets(header):
-    """The number of bytes of data; the tensors must fill them without holes and overlaps, each with what its shape needs."""
+    """The number of bytes of data, which the tensors must fill without holes and overlaps, each with what its shape needs."""
     reached = 0
     for name, (dtype, shape, begin, end) in sorted(header.items(), key=lambda item: item[1][2:]):
         size = dtype.itemsize
@@ -160,7 +161,7 @@ def _tensor(path, name, data, entry):
 
 
 def parse_json(text):
-    """json.loads, as strict as files from anywhere need it: an object, no key twice, no NaN, no depth that breaks the parser."""
+    """json.loads, as strict as files from anywhere need it: an object, no key twice, no NaN, no bottomless nesting."""
     import json
 
     def once(pairs):
@@ -168,6 +169,8 @@ def parse_json(text):
         if len(result) != len(pairs):
             keys = [key for key, _ in pairs]
             raise ValueError(f"{next(k for k in keys if keys.count(k) > 1)!r} is there twice")
+        for key, value in pairs:                    # a lone surrogate: a UnicodeEncodeError, which is a ValueError
+            (key + value if isinstance(value, str) else key).encode()
         return result
 
     def refuse(name):
@@ -179,7 +182,6 @@ def parse_json(text):
         raise ValueError("it is nested too deeply") from None
     if not isinstance(value, dict):
         raise ValueError("it is not a JSON object")
-    text.encode()                                   # a lone surrogate is a UnicodeEncodeError, which is a ValueError
     return value
 
 
@@ -188,9 +190,9 @@ def parse_json(text):
 def graph_to_json(made, name_of=lambda holder: holder.name):
     """A graph.Graph as JSON text: sources, nodes by op name, inputs as indices of values, outputs, updates, layer names.
 
-    name_of(holder) gives the name under which a state's array is kept elsewhere in the file. Values are numbered: inputs, states,
-    slots, constants, then each node's outputs. Tuples become lists, a Batch {"batch": ...}, arrays base64 of their bytes (every
-    bit kept). TypeError: an attribute of a user's op that has no such form."""
+    name_of(holder) gives the name under which a state's array is kept elsewhere in the file. Values are numbered: inputs,
+    states, slots, constants, then each node's outputs. Tuples become lists, a Batch {"batch": ...}, arrays base64 of their
+    bytes (every bit kept). TypeError: an attribute of a user's op that has no such form."""
     import json
     number = {}
     for value in made.inputs + made.states + made.slots + made.constants + [o for node in made.nodes for o in node.outputs]:
@@ -214,8 +216,8 @@ def graph_to_json(made, name_of=lambda holder: holder.name):
 def graph_from_json(text, holders):
     """The graph.Graph that graph_to_json wrote. holders: {name: Parameter or buffer}, one for each state.
 
-    Shapes are derived again by each op's rule, at two numbers of rows, and must be those of the file. ValueError: no such text, a newer
-    format, an op that is not registered (a user's op: import the module that defines it), a state without a holder of its shape."""
+    Shapes are derived again by each op's rule, at two numbers of rows, and must be those of the file. ValueError: no such text,
+    a newer format, an op that is not registered (import the module that defines it), a state without a holder of its shape."""
     try:
         return _decode_graph(parse_json(text), holders)
     except ValueError:
@@ -228,7 +230,8 @@ def _decode_graph(read, holders):
     if read["format"] != "fastnn graph" or type(read["version"]) is not int:
         raise ValueError("this is no graph of fastnn")
     if read["version"] > GRAPH_VERSION:
-        raise ValueError(f"the saved graph has format version {read['version']}; this fastnn reads up to {GRAPH_VERSION}: install a newer one")
+        raise ValueError(f"the saved graph has format version {read['version']}, this fastnn reads up to {GRAPH_VERSION}: "
+                         f"install a newer one")
     rows = read["rows"]
     if rows is not None and (type(rows) is not int or rows < 0):
         raise ValueError(f"the saved graph is for {rows!r} rows")
@@ -261,9 +264,8 @@ def _decode_graph(read, holders):
 def _known_op(name):
     op = graph.OPS.get(_text(name))
     if op is None or op in graph.SOURCES:
-        raise ValueError(f"the model uses the op {name!r}, which is not registered: import the module that defines it (@nn.op) before "
-                         f"loading" if "::" in name else f"the model uses the op {name!r}, which this version of fastnn does not have; if "
-                         f"it is an op of your own (@nn.op), import the module that defines it before loading")
+        raise ValueError(f"the model uses the op {name!r}, which is not registered: import the module that defines it (@nn.op) "
+                         f"before loading, or install a newer fastnn if the op is one of its own")
     return op
 
 
@@ -280,7 +282,9 @@ def _sample_rows(inputs, specs):
 
 
 def _check_specs(op, inputs, attrs, specs, n):
-    """The op's own shape rule must give what the file says."""
+    """Inputs and attributes must be the op's, and its own shape rule must give what the file says."""
+    import inspect
+    inspect.signature(op.reference).bind(*inputs, **attrs)      # a TypeError where they do not fit
     made = op.specs([None if v is None else graph.Spec(graph.at(v.shape, n), v.dtype) for v in inputs],
                     {key: graph.at(value, n) for key, value in attrs.items()})
     stored = tuple(graph.Spec(graph.at(s.shape, n), s.dtype) for s in specs)
@@ -294,7 +298,8 @@ def _holder(entry, holders):
         raise ValueError(f"the saved graph uses {name!r}, which the file does not hold")
     holder = holders[name]
     if tuple(holder.shape) != spec.shape or str(holder.dtype) != spec.dtype:
-        raise ValueError(f"the saved graph wants {spec} for {name!r}, the file holds {graph.Spec(holder.shape, str(holder.dtype))}")
+        held = graph.Spec(holder.shape, str(holder.dtype))
+        raise ValueError(f"the saved graph wants {spec} for {name!r}, the file holds {held}")
     return holder
 
 
@@ -326,9 +331,10 @@ def _read_spec(entry):
     shape, dtype = _decode(entry["shape"]), _text(entry["dtype"])
     for d in shape:
         whole = type(d) is int and 0 <= d < 2 ** 48
-        if not whole and not (isinstance(d, graph.Batch) and d.power == 1 and not isinstance(d.coefficient, float) and d.coefficient >= 0):
+        rows = isinstance(d, graph.Batch) and d.power == 1 and not isinstance(d.coefficient, float) and d.coefficient >= 0
+        if not whole and not rows:
             raise ValueError(f"the saved graph has a shape {shape}")
-    if np.dtype(dtype).newbyteorder("<") not in NAMES or str(np.dtype(dtype)) != dtype:
+    if dtype not in [known.name for known in NAMES]:
         raise ValueError(f"the saved graph has a dtype {dtype!r}")
     return graph.Spec(shape, dtype)
 
@@ -350,8 +356,8 @@ def _encode(thing, node):
         import base64
         little = np.asarray(thing, thing.dtype.newbyteorder("<"), order="C")
         return {"array": base64.b64encode(little.tobytes()).decode(), "dtype": NAMES[little.dtype], "shape": list(thing.shape)}
-    raise TypeError(f"{node.op.name} (at {node.where or 'an unknown place'}) has an attribute {thing!r} of type {type(thing).__name__}: only "
-                    f"None, bools, numbers, strings, tuples and arrays can be saved")
+    raise TypeError(f"{node.op.name} (at {node.where or 'an unknown place'}) has an attribute {thing!r} of type "
+                    f"{type(thing).__name__}: only None, bools, numbers, strings, tuples and arrays can be saved")
 
 
 def _decode(thing):

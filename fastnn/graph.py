@@ -98,10 +98,11 @@ class Op:
     first input's), `gradient` (dy, *inputs, out, **attrs -> a gradient or None an input, as values; tuples for several
     outputs), `lower` (emit, *inputs, out, **attrs: the steps of a plan). `mode` says how a plan may run it: "row" (a row's
     result depends on that row alone), "reduce" (sums over the rows), "flat" (mixes them), or a function of the node.
-    `check` and `update` mark ops that may fail on data and ops that write their first inputs in place."""
+    `check` and `update` mark ops that may fail on data and ops that write their first inputs in place. `rows`: how many of the
+    first inputs have one row an image, for ops that know images (convolution); 0: called on arrays, all axes are alike."""
 
-    def __init__(self, name, shape=None, mode="row", check=False, update=False):
-        self.name, self.shape, self.mode, self.check, self.update = name, shape, mode, check, update
+    def __init__(self, name, shape=None, mode="row", check=False, update=False, rows=0):
+        self.name, self.shape, self.mode, self.check, self.update, self.rows = name, shape, mode, check, update, rows
         self.reference = self.gradient_rule = self.lower_rule = None
         self.native = True                          # False: an op of the user's, in NumPy
         OPS[name] = self
@@ -132,10 +133,10 @@ class Op:
         return node.outputs[0] if len(node.outputs) == 1 else node.outputs
 
 
-def op(name, shape=None, mode="row", check=False, update=False):
+def op(name, shape=None, mode="row", check=False, update=False, rows=0):
     """Decorator over an op's NumPy reference: makes the Op. See Op."""
     def wrap(reference):
-        made = Op(name, shape, mode, check, update)
+        made = Op(name, shape, mode, check, update, rows)
         made.reference = reference
         return made
     return wrap
@@ -267,7 +268,9 @@ class Session:
 
     def __init__(self, rows, training=False, dtype="float32"):
         self.rows, self.training, self.dtype = rows, training, dtype
-        self.sources, self.scopes, self.layers, self.streams = {}, [], {}, itertools.count()
+        self.sources, self.scopes, self.layers, self.updates = {}, [], {}, []
+        self.names, self.flags = {}, {}             # id of a module -> its path, its training flag
+        self.streams = itertools.count()            # numbers the random nodes
         self.read_training = False                  # did Python read a module's `training`?
 
     def __enter__(self):
@@ -279,7 +282,7 @@ class Session:
         _local.sessions.pop()
 
     def path(self):
-        return ".".join(s for s in self.scopes if s)
+        return self.scopes[-1] if self.scopes else ""
 
     def source(self, kind, key, spec, **attrs):
         """The one value of this session for the parameter, buffer or slot known by `key`."""
@@ -311,9 +314,10 @@ def as_value(thing):
     """`thing` as a value: values as they are, parameters' values, arrays and numbers as constants."""
     if isinstance(thing, Value):
         return thing
-    if hasattr(type(thing), "__fastnn_value__"):
-        return thing.__fastnn_value__()
     session = current()
+    if hasattr(type(thing), "__fastnn_value__"):
+        return thing.__fastnn_value__() if session else \
+            Node(STATE, (), {"holder": thing}, (Spec(thing.shape, str(thing.dtype)),)).outputs[0]
     if isinstance(thing, (bool, int, float)):
         return Node(CONSTANT, (), {"value": thing}, (Spec((), session.dtype if session else "float32"),)).outputs[0]
     array = np.asarray(thing)
@@ -458,6 +462,13 @@ class Graph:
         parts.append(tuple((number[s], number[v]) for s, v in self.updates))
         return tuple(parts)
 
+    def svg(self):
+        """A picture of the graph, as the text of an SVG file."""
+        from .drawing import svg
+        return svg(self)
+
+    _repr_svg_ = svg
+
     def replay(self, inputs, rows, holder=lambda h: h):
         """Builds the graph's nodes again in the current session, for `rows` rows: -> {old value: new value}."""
         session, new = current(), {}
@@ -470,7 +481,7 @@ class Graph:
         for value in self.constants:
             new[value] = as_value(at(value.node.attrs["value"], rows))
         for node in self.nodes:
-            session.scopes.append(node.scope)
+            session.scopes.append(".".join(s for s in (session.path(), node.scope) if s))
             try:
                 made = node.op(*[None if i is None else new[i] for i in node.inputs],
                                **{k: at(v, rows) for k, v in node.attrs.items()})

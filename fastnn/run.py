@@ -1,0 +1,348 @@
+"""Running graphs: an Executable is a graph with its parameters, run by native plans or by the reference; a Run is one forward
+whose backward may still come. Also how an op called on arrays, and a Loss, find their way here."""
+import weakref
+from collections import OrderedDict
+
+import numpy as np
+
+from . import graph as g
+from .backend import native
+from .graph import Batch, at
+from .reference import Reference
+
+if native:
+    from . import plan as plans
+
+SUPPORTED = frozenset(np.dtype(c) for c in "fdBbhHiIlLqQ?")
+
+
+def check_array(where, argument, x):
+    """x as an array of a dtype that can be read; TypeError naming the argument otherwise."""
+    array = np.asarray(x)
+    if array.dtype in SUPPORTED:
+        return array
+    if array.dtype.newbyteorder("=") in SUPPORTED:
+        return array.astype(array.dtype.newbyteorder("="))
+    raise TypeError(f"{where}: {argument} has dtype {array.dtype}, expected float32, float64, an integer type or bool")
+
+
+def _rows(shape, n):
+    return tuple([d.at(n) if isinstance(d, Batch) else d for d in shape])
+
+
+class Executable:
+    """A graph bound to its parameters. `outputs` are returned in the graph's order."""
+
+    def __init__(self, graph, dtype="float32"):
+        self.graph, self.dtype = graph, dtype
+        self.shapes = [v.shape for v in graph.outputs.values()]
+        self.names = list(graph.outputs)
+        self.storages = [h.storage for h in graph.holders]
+        native_states = native and all(isinstance(s, native.Storage) for s in self.storages)
+        self.native = bool(native_states and dtype == "float32")
+        self.reference = None if self.native else Reference(graph, dtype)
+        self.bindings, self.slots = {}, [(v.node.attrs["name"], v.dtype) for v in graph.slots]
+        self.late = [v.node.attrs["late"] for v in graph.inputs]
+        self.written = [s.node.attrs["holder"].storage for s, _ in graph.updates]
+        self.always_lanes = plans.lanes_for(graph, 1) == 16 if self.native else False
+
+    def bound(self, n):
+        """(plan, binding) for n rows."""
+        lanes = 16 if self.always_lanes or n >= 16 else 1
+        pair = self.bindings.get(lanes)
+        if pair is None:
+            plan = plans.compile(self.graph, lanes)
+            pair = self.bindings[lanes] = plan, native.Binding(plan.program, [*self.storages, *plan.constant_arrays])
+        return pair
+
+    def stale(self):
+        """Has a parameter moved to other memory since?"""
+        return any(h.storage is not s for h, s in zip(self.graph.holders, self.storages))
+
+    def slot_values(self, numbers):
+        """The slots' numbers as 8-byte words."""
+        if not self.slots:
+            return None
+        words = np.empty(len(self.slots), np.float64)
+        integers = words.view(np.int64)
+        for i, (name, dtype) in enumerate(self.slots):
+            if dtype == "int64":
+                integers[i] = numbers[name]
+            else:
+                words[i] = numbers[name]
+        return words
+
+    def predict(self, x, out=None):
+        """One input, one output, nothing late: the short way."""
+        n = x.shape[0]
+        if not self.native:
+            return self.start([x], n).results()[0]
+        plan, binding = self.bound(n)
+        if out is None:
+            out = np.empty(_rows(self.shapes[0], n), np.float32)
+        if plan.calls or len(plan.segments) > 2:
+            return self.start([x], n).results()[0]
+        binding.run(1, n, (x, None), (out,), None, None)
+        return out
+
+    def start(self, inputs, n, numbers=None, index=None):
+        """Runs everything that needs no late input -> a Run."""
+        return Run(self, inputs, n, numbers or {}, index)
+
+
+class Run:
+    """One run of an Executable: its results, and, where late inputs are to come, the memory of the forward."""
+
+    def __init__(self, executable, inputs, n, numbers, index):
+        self.executable, self.n, self.spent = executable, n, False
+        self.numbers, self.inputs, self.index, self.arena = numbers, list(inputs), index, None
+        graph = executable.graph
+        self.outputs = [None] * len(graph.outputs)
+        if not executable.native:
+            self.env = executable.reference.start(self.inputs, n, numbers, index)
+            executable.reference.commit(self.env, late=False)
+            for i, v in enumerate(graph.outputs.values()):
+                if v not in executable.reference.waits:
+                    self.outputs[i] = np.array(self.env[v], copy=True)
+            return
+        self.plan, self.binding = executable.bound(n)
+        self.words = executable.slot_values(numbers)
+        if any(executable.late) or self.plan.calls or len(self.plan.segments) > 2:
+            self.arena = self.plan.program.lease(n)
+        try:
+            self.levels(0, self.plan.early_segments)
+        except BaseException:
+            self.release()
+            raise
+        for storage in executable.written:
+            storage.bump()
+        if not any(executable.late):
+            self.release()
+
+    def results(self):
+        return self.outputs
+
+    def release(self):
+        """Gives the memory back."""
+        if self.arena is not None:
+            self.arena.release()
+            self.arena = None
+
+    def __del__(self):
+        if getattr(self, "arena", None) is not None:
+            self.release()
+
+    def levels(self, first, last):
+        """Runs levels first .. last-1: a native segment each, then the user's ops behind it."""
+        plan, shapes = self.plan, self.executable.shapes
+        for i, level in enumerate(plan.output_levels):
+            if first <= level < last and self.outputs[i] is None:
+                self.outputs[i] = np.empty(_rows(shapes[i], self.n), np.float32)
+        given = (*self.inputs, self.index)
+        for level in range(first, min(last, len(plan.segments) - 1)):
+            if plan.segments[level + 1] or level == 0:
+                try:
+                    self.binding.run(level + 1, self.n, given, tuple(self.outputs), self.words, self.arena)
+                except native.StepError as error:
+                    raise explain(plan, error, self) from None
+            for item, inputs, outputs in plan.calls.get(level, ()):
+                self.call(item, inputs, outputs)
+
+    def call(self, item, inputs, outputs):
+        """A user's op on views of the plan's memory: read-only inputs, results copied in."""
+        def view(place):
+            value, buffer = place
+            shape = _rows(value.shape, self.n)
+            if buffer.region == "external":
+                return self.binding_array(value)
+            sizes = self.plan.sizes
+            start = buffer.offset if buffer.region == "fixed" else sizes[0] + buffer.offset * self.n
+            return np.frombuffer(self.arena, value.dtype, int(np.prod(shape)), start).reshape(shape)
+
+        arrays = []
+        for place in inputs:
+            if place is None or not isinstance(place, tuple):
+                number = None if place is None else place.node.attrs.get("value", self.numbers.get(place.node.attrs.get("name")))
+                arrays.append(at(number, self.n))
+            else:
+                array = view(place).view()
+                array.flags.writeable = False
+                arrays.append(array)
+        made = item.op.reference(*arrays, **{k: at(v, self.n) for k, v in item.attrs.items()})
+        for place, result in zip(outputs, made if isinstance(made, tuple) else (made,)):
+            into = view(place)
+            result = np.asarray(result)
+            if result.shape != into.shape:
+                raise ValueError(f"{item.op.name}: returned an array of shape {result.shape}, its shape rule says {into.shape}")
+            into[...] = result
+
+    def binding_array(self, value):
+        if value.node.op is g.STATE:
+            return value.node.attrs["holder"].array()
+        return np.asarray(value.node.attrs["value"])
+
+    def finish(self, late, input_gradient=True):
+        """Gives the late inputs and runs the rest -> outputs (those of "dx:" only with input_gradient)."""
+        if self.spent:
+            raise RuntimeError("backward of a run that has had its backward: call the model again first")
+        self.spent = True
+        executable, graph = self.executable, self.executable.graph
+        if not executable.native:
+            env = executable.reference.finish(self.env, late, self.n)
+            executable.reference.commit(env, late=True)
+            for i, v in enumerate(graph.outputs.values()):
+                self.outputs[i] = np.asarray(env[v]) if self.outputs[i] is None else self.outputs[i]
+            self.env = None
+            return self.outputs
+        places = [i for i, is_late in enumerate(executable.late) if is_late]
+        for i, array in zip(places, late):
+            self.inputs[i] = array
+        try:
+            self.levels(self.plan.early_segments, len(self.plan.segments) if input_gradient else self.plan.before_dx)
+        finally:
+            self.release()
+        for storage in executable.written:
+            storage.bump()
+        return self.outputs
+
+
+def explain(plan, error, run):
+    """A failed check of a kernel as an error for people."""
+    step, code = error.step, error.code
+    failed = plan.steps[step]
+    if failed.kernel == "check_labels":
+        classes = failed.fields["classes"]
+        return IndexError(f"{failed.node.scope + ': ' if failed.node.scope else ''}cross_entropy: target {code - 1} (counted from 0 in the "
+                          f"flattened batch) is outside 0 .. {classes - 1}, the {classes} classes of the predictions")
+    return RuntimeError(f"{failed.kernel} failed with code {code}")
+
+
+# ---- an op called on arrays: a plan of one node, through the same cache
+
+_single = OrderedDict()
+
+
+def evaluate(op, inputs, attrs):
+    """Runs one op on arrays and numbers. float64 anywhere: the reference, in float64."""
+    arrays = [check_array(op.name, f"input {i}", x) if x is not None and not isinstance(x, (bool, int, float)) else x
+              for i, x in enumerate(inputs)]
+    wide = any(isinstance(a, np.ndarray) and a.dtype == np.float64 for a in arrays)
+    if wide or not native or not op.native or any(isinstance(a, np.ndarray) and (a.size == 0) for a in arrays):
+        return _by_reference(op, arrays, attrs, np.float64 if wide else np.float32)
+    key = (op, tuple(None if a is None else (a.shape[1 if i < op.rows else 0:], a.dtype.kind in "iu" and a.ndim, a.ndim)
+                     if isinstance(a, np.ndarray) else type(a) for i, a in enumerate(arrays)), tuple(sorted(attrs.items())))
+    executable = _single.get(key)
+    n = arrays[0].shape[0] if op.rows else 1
+    if executable is None:
+        executable = _single[key] = Executable(_single_graph(op, arrays, attrs, n))
+        if len(_single) > 256:
+            _single.popitem(last=False)
+    numbers = {f"input{i}": a for i, a in enumerate(arrays) if isinstance(a, (bool, int, float))}
+    outputs = executable.start([a for a in arrays if isinstance(a, np.ndarray)], n, numbers).results()
+    outputs = [like(arrays[0], o) for o in outputs]
+    return outputs[0] if len(outputs) == 1 else tuple(outputs)
+
+
+def like(x, y):
+    """y laid out as x was: channels-last where x was."""
+    if isinstance(x, np.ndarray) and x.ndim == 4 and y.ndim == 4 and not x.flags.c_contiguous and \
+            x.transpose(0, 2, 3, 1).flags.c_contiguous:
+        return np.ascontiguousarray(y.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+    return y
+
+
+def _by_reference(op, arrays, attrs, dtype):
+    arrays = [a.astype(dtype) if isinstance(a, np.ndarray) and a.dtype.kind in "fb" and a.dtype != dtype else
+              a.astype(np.int64) if isinstance(a, np.ndarray) and a.dtype.kind in "iu" and a.dtype != np.int64 else a for a in arrays]
+    with np.errstate(all="ignore"):
+        made = op.reference(*arrays, **attrs)
+    return made if isinstance(made, tuple) else np.asarray(made)
+
+
+def _single_graph(op, arrays, attrs, n):
+    def trace(rows):
+        with g.Session(rows) as session:
+            values = []
+            for i, a in enumerate(arrays):
+                if isinstance(a, np.ndarray):
+                    shape = (rows, *a.shape[1:]) if i < op.rows else a.shape
+                    values.append(g.make_input(f"input{i}", shape, "int64" if a.dtype.kind in "iu" else "float32"))
+                elif a is None:
+                    values.append(None)
+                else:
+                    values.append(session.slot(f"input{i}", "int64" if isinstance(a, int) else "float32"))
+            made = op(*values, **attrs)
+            made = made if isinstance(made, tuple) else (made,)
+        inputs = [v for v in values if v is not None and v.node.op is g.INPUT]
+        return inputs, {str(i): v for i, v in enumerate(made)}, [], {}
+    if not op.rows:
+        return g.finish_fixed(trace(n), n)
+    rows = max(n, 2)
+    return g.finish(trace(rows), trace(2 * rows), rows)
+
+
+g.evaluate = evaluate
+
+
+# ---- runs that wait for their backward, found by the array they returned
+
+_waiting = {}
+
+
+def remember(array, run_backward):
+    """Ties a backward to the array that its forward returned; freed with the array."""
+    key = id(array)
+    _waiting[key] = (weakref.ref(array, lambda _: _waiting.pop(key, None)), run_backward)
+
+
+def find(array):
+    """The backward tied to this array (or to the array it is a reshaped view of), or None."""
+    while array is not None:
+        entry = _waiting.get(id(array))
+        if entry is not None and entry[0]() is array:
+            return entry[1]
+        base = array.base
+        array = base if isinstance(base, np.ndarray) and base.size == array.size else None
+    return None
+
+
+def backward_of(array, gradient):
+    """Backward of the run that returned `array`, from the gradient of the loss with respect to it."""
+    run_backward = find(array) if isinstance(array, np.ndarray) else None
+    if run_backward is None:
+        raise RuntimeError("backward: this array was not returned by a model in training mode (call model.train() first), its run is "
+                           "spent, or it came through NumPy operations, which lose the run: compute the loss on what the model returned")
+    return run_backward(np.asarray(gradient))
+
+
+# ---- optimizer.step() by hand
+
+def apply_updates(optimizer, params):
+    """One plan that updates every parameter in `params` from its grad; nothing changes if anything fails."""
+    params = [p for p in params if p.grad is not None]
+    if not params:
+        return
+    key = (optimizer.structure(), tuple((id(p), id(p.storage), id(p._gradient)) for p in params))
+    cache = optimizer.__dict__.setdefault("_plans", OrderedDict())
+    executable = cache.get(key)
+    if executable is None:
+        with g.Session(1) as session:
+            pairs = [(p, session.state(_Gradient(p))) for p in params]
+            updates = optimizer.updates(pairs)
+        dtype = str(params[0].dtype)
+        executable = cache[key] = Executable(g.finish_fixed(([], {}, updates, {}), 1), dtype)
+        if len(cache) > 8:
+            cache.popitem(last=False)
+    executable.start([], 1, optimizer.slot_values(params))
+    optimizer.advance(params)
+
+
+class _Gradient:
+    """A parameter's gradient as a state of a graph."""
+
+    def __init__(self, parameter):
+        self.storage, self.shape, self.dtype = parameter._gradient, parameter.shape, parameter.dtype
+        self.name = f"{parameter.name}.grad"
+
+    def array(self):
+        return np.asarray(self.storage)

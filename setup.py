@@ -8,7 +8,6 @@ from glob import glob
 
 from setuptools import Extension, setup
 from setuptools.command.bdist_wheel import bdist_wheel
-from setuptools.command.build_ext import build_ext
 
 LIMITED_API = "0x030B0000"
 free_threaded = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))  # has no stable ABI
@@ -27,15 +26,6 @@ native = Extension(
 )
 
 
-class BuildExtension(build_ext):
-    """Translates the .pyx under build/, not beside it."""
-
-    def finalize_options(self):
-        from Cython.Build import cythonize
-        self.distribution.ext_modules = cythonize(self.distribution.ext_modules, build_dir="build")
-        super().finalize_options()
-
-
 class Wheel(bdist_wheel):
     """A wheel without the extension is everyone's."""
 
@@ -48,6 +38,9 @@ class Wheel(bdist_wheel):
 
 setup(
     ext_modules=[native],
-    cmdclass={"build_ext": BuildExtension, "bdist_wheel": Wheel},
-    options={} if free_threaded else {"bdist_wheel": {"py_limited_api": "cp311"}},
+    cmdclass={"bdist_wheel": Wheel},
+    options={
+        "build_ext": {"cython_c_in_temp": True},  # the translated .pyx goes under build/, not beside it
+        "bdist_wheel": {} if free_threaded else {"py_limited_api": "cp311"},
+    },
 )

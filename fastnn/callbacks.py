@@ -4,8 +4,8 @@
 import math
 import warnings
 
-__all__ = ["Callback", "History", "LambdaCallback", "EarlyStopping", "ModelCheckpoint", "LearningRateScheduler", "ReduceLROnPlateau",
-           "CSVLogger", "TerminateOnNaN"]
+__all__ = ["Callback", "History", "LambdaCallback", "EarlyStopping", "ModelCheckpoint", "LearningRateScheduler",
+           "ReduceLROnPlateau", "CSVLogger", "TerminateOnNaN"]
 
 
 class Callback:
@@ -130,9 +130,9 @@ class _Monitor:
 class EarlyStopping(Callback):
     """Stops when a figure no longer gets better.
 
-    monitor="val_loss"; min_delta=0: less is no improvement; patience=0: epochs without improvement to wait; verbose=0; mode="auto"
-    ("max" for accuracies, else "min"); baseline=None: what must be surpassed; restore_best_weights=False: at the end, go back to
-    the best epoch's state; start_from_epoch=0. Afterwards: stopped_epoch (0: not stopped), best, best_epoch."""
+    monitor="val_loss"; min_delta=0: less is no improvement; patience=0: epochs without improvement to wait; verbose=0;
+    mode="auto" ("max" for accuracies, else "min"); baseline=None: what must be surpassed; restore_best_weights=False: at the
+    end, go back to the best epoch's state; start_from_epoch=0. Afterwards: stopped_epoch (0: not stopped), best, best_epoch."""
 
     def __init__(self, monitor="val_loss", min_delta=0, patience=0, verbose=0, mode="auto", baseline=None,
                  restore_best_weights=False, start_from_epoch=0):
@@ -168,7 +168,8 @@ class EarlyStopping(Callback):
 
     def on_train_end(self, logs=None):
         if self.stopped_epoch and self.verbose:
-            print(f"EarlyStopping: no better {self.monitor} for {self.wait} epochs, stopped after epoch {self.stopped_epoch + 1}")
+            print(f"EarlyStopping: {self.monitor} got no better for {self.wait} epochs, stopped after epoch "
+                  f"{self.stopped_epoch + 1}")
         if self.best_weights is not None:
             self.model.load_state_dict(self.best_weights)
             if self.verbose:
@@ -188,7 +189,8 @@ class ModelCheckpoint(Callback):
         if save_freq != "epoch" and not (isinstance(save_freq, int) and save_freq > 0):
             raise ValueError(f"ModelCheckpoint: save_freq must be 'epoch' or a number of steps, got {save_freq!r}")
         self.filepath, self.monitor, self._monitor = str(filepath), monitor, _Monitor("ModelCheckpoint", monitor, mode)
-        self.verbose, self.save_best_only, self.save_freq, self.training_state = verbose, save_best_only, save_freq, training_state
+        self.verbose, self.save_best_only = verbose, save_best_only
+        self.save_freq, self.training_state = save_freq, training_state
         self.best = self._monitor.worst if initial_value_threshold is None else initial_value_threshold
         self.epoch = self.steps = 0
         if save_freq != "epoch":
@@ -219,7 +221,8 @@ class ModelCheckpoint(Callback):
 
 
 class LearningRateScheduler(Callback):
-    """Sets the learning rate before every epoch: schedule(epoch, lr) -> lr, or schedule(epoch). A change compiles nothing anew."""
+    """Sets the learning rate before every epoch: schedule(epoch, lr) -> lr, or schedule(epoch). A change compiles nothing
+    anew."""
 
     def __init__(self, schedule, verbose=0):
         self.schedule, self.verbose = schedule, verbose
@@ -242,10 +245,11 @@ class LearningRateScheduler(Callback):
 class ReduceLROnPlateau(Callback):
     """Multiplies the learning rate by `factor` when a figure has not got better for `patience` epochs.
 
-    monitor="val_loss", factor=0.1, patience=10, verbose=0, mode="auto", min_delta=1e-4, cooldown=0 (epochs to rest after a change),
-    min_lr=0."""
+    monitor="val_loss", factor=0.1, patience=10, verbose=0, mode="auto", min_delta=1e-4, cooldown=0 (epochs to rest after a
+    change), min_lr=0."""
 
-    def __init__(self, monitor="val_loss", factor=0.1, patience=10, verbose=0, mode="auto", min_delta=1e-4, cooldown=0, min_lr=0.0):
+    def __init__(self, monitor="val_loss", factor=0.1, patience=10, verbose=0, mode="auto", min_delta=1e-4, cooldown=0,
+                 min_lr=0.0):
         if not 0 <= factor < 1:
             raise ValueError(f"ReduceLROnPlateau: factor must be in [0, 1), got {factor!r}")
         self._monitor, self.factor, self.patience = _Monitor("ReduceLROnPlateau", monitor, mode, min_delta), factor, patience
@@ -276,8 +280,8 @@ class ReduceLROnPlateau(Callback):
 
 
 class CSVLogger(Callback):
-    """Writes a line of figures an epoch to a CSV file with a header. filename; separator=","; append=False: goes on in an existing
-    file, without a second header."""
+    """Writes a line of figures an epoch to a CSV file with a header. filename; separator=","; append=False: goes on in an
+    existing file, without a second header."""
 
     def __init__(self, filename, separator=",", append=False):
         self.filename, self.separator, self.append = str(filename), separator, append

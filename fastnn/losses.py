@@ -10,7 +10,8 @@ __all__ = ["Loss", "cross_entropy", "nll", "mse", "CrossEntropyLoss", "NLLLoss",
 class Loss(float):
     """A loss: a float with `item()` and `backward()`. Sums and multiples of losses are losses too.
 
-    `terms`: [(prediction array, gradient array, factor)]; the loss's gradient for a prediction is the sum of factor * gradient."""
+    `terms`: [(prediction array, gradient array, factor)]; the loss's gradient for a prediction is the sum of factor *
+    gradient."""
 
     def __new__(cls, value, terms=()):
         loss = super().__new__(cls, value)
@@ -42,8 +43,8 @@ class Loss(float):
         return list(total.values())
 
     def backward(self):
-        """Computes the gradients of the networks' parameters: each prediction that went into the loss must be what a model's call
-        in training mode returned, and not have been used by a backward before. ValueError where it is not."""
+        """Computes the gradients of the networks' parameters: each prediction that went into the loss must be what a model's
+        call in training mode returned, and not have been used by a backward before. ValueError where it is not."""
         from . import run
         if not self.terms:
             raise ValueError("backward: this loss came from no prediction (it is a plain number)")
@@ -96,18 +97,20 @@ def cross_entropy(y, t, weight=None, ignore_index=-100, reduction="mean", label_
 
     t: integer labels (N, ...), or probabilities or one-hot floats of y's shape. weight: (C,), by class, the mean is then the
     weighted one; ignore_index: labels that do not count; reduction: 'mean' or 'sum'; label_smoothing: in [0, 1]."""
-    return _with_gradient(F.cross_entropy(y, t, weight, ignore_index=ignore_index, reduction=_reduction("cross_entropy", reduction),
+    reduction = _reduction("cross_entropy", reduction)
+    return _with_gradient(F.cross_entropy(y, t, weight, ignore_index=ignore_index, reduction=reduction,
                                           label_smoothing=label_smoothing))
 
 
 def nll(y, t, weight=None, ignore_index=-100, reduction="mean"):
-    """-> (loss, dy): the negative log likelihood -y[n, t[n]] of log-probabilities `y` (N, C, ...) and labels `t` (N, ...), and its
-    gradient for y. Arguments as cross_entropy's."""
+    """-> (loss, dy): the negative log likelihood -y[n, t[n]] of log-probabilities `y` (N, C, ...) and labels `t` (N, ...), and
+    its gradient for y. Arguments as cross_entropy's."""
     return _with_gradient(F.nll_loss(y, t, weight, ignore_index=ignore_index, reduction=_reduction("nll", reduction)))
 
 
 def mse(y, t, reduction="mean"):
-    """-> (loss, dy): the mean of (y - t)**2 over all elements (reduction 'sum': their sum), and its gradient for y. t has y's shape."""
+    """-> (loss, dy): the mean of (y - t)**2 over all elements (reduction 'sum': their sum), and its gradient for y. t has y's
+    shape."""
     return _with_gradient(F.mse_loss(y, t, reduction=_reduction("mse", reduction)))
 
 
@@ -133,7 +136,8 @@ _ALL = ("mean", "sum", "none")
 
 
 class CrossEntropyLoss(_LossClass):
-    """Softmax and cross-entropy of logits: CrossEntropyLoss()(y, t) is F.cross_entropy(y, t): a Loss on arrays, a value on values.
+    """Softmax and cross-entropy of logits: CrossEntropyLoss()(y, t) is F.cross_entropy(y, t): a Loss on arrays, a value on
+    values.
 
     weight=None: (C,), a factor a class; ignore_index=-100; reduction='mean' | 'sum' | 'none'; label_smoothing=0.0."""
 
@@ -178,7 +182,8 @@ def per_row(value):
 
 
 def match_target(y_pred, y_true):
-    """Labels as (N, ...) integers, or floats of y_pred's shape: what Keras's users pass, (N, 1) labels and integer one-hot, too."""
+    """Labels as (N, ...) integers, or floats of y_pred's shape: what Keras's users pass, (N, 1) labels and integer one-hot,
+    too."""
     integer = y_true.dtype.startswith(("int", "uint"))
     if integer and tuple(y_true.shape) == tuple(y_pred.shape) and len(y_pred.shape) > 1:
         return F.float(y_true)
@@ -214,9 +219,9 @@ def _mse_rows(y_pred, y_true):
     return per_row(F.mse_loss(y_pred, _same_shape(y_pred, y_true), reduction="none"))
 
 
-NAMES = {"cross_entropy": _cross_entropy_rows, "crossentropy": _cross_entropy_rows, "categorical_crossentropy": _cross_entropy_rows,
-         "sparse_categorical_crossentropy": _cross_entropy_rows, "nll": _nll_rows, "nll_loss": _nll_rows, "mse": _mse_rows,
-         "mse_loss": _mse_rows, "mean_squared_error": _mse_rows}
+NAMES = {**dict.fromkeys(("cross_entropy", "crossentropy", "categorical_crossentropy", "sparse_categorical_crossentropy"),
+                         _cross_entropy_rows),
+         **dict.fromkeys(("nll", "nll_loss"), _nll_rows), **dict.fromkeys(("mse", "mse_loss", "mean_squared_error"), _mse_rows)}
 
 
 def resolve(spec, loss_weights=None):

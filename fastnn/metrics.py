@@ -1,5 +1,5 @@
-"""Metrics: what compile's `metrics` argument means. A metric is a formula on values, one value a row: it comes out of the same plan
-as the loss, without a second pass."""
+"""Metrics: what compile's `metrics` argument means. A metric is a formula on values, one value a row: it comes out of the same
+plan as the loss, without a second pass."""
 from . import functional as F
 from .losses import by_name, match_target, per_row, pick, _mse_rows, _same_shape
 
@@ -7,8 +7,9 @@ __all__ = []
 
 
 def accuracy(y_pred, y_true):
-    """1 where the prediction is right, else 0: (N,). Several classes (N, C, ...): the largest output against integer labels, one-hot
-    or probabilities; one output (N,) or (N, 1): above 0.5 for probabilities (a sigmoid at the end), above 0 for logits."""
+    """1 where the prediction is right, else 0: (N,). Several classes (N, C, ...): the largest output against integer labels,
+    one-hot or probabilities; one output (N,) or (N, 1): above 0.5 for probabilities (a sigmoid at the end), above 0 for
+    logits."""
     shape = tuple(y_pred.shape)
     if len(shape) == 1 or len(shape) == 2 and shape[1] == 1:
         threshold = 0.5 if y_pred.node.op.name == "sigmoid" else 0.0
@@ -39,7 +40,8 @@ def resolve(spec, loss=None):
 
 
 def resolve_all(specs, loss=None):
-    """compile's `metrics`: a name or formula, a list of them, or a dict by output name -> [(name, function)], names all different."""
+    """compile's `metrics`: a name or formula, a list of them, or a dict by output name -> [(name, function)], names all
+    different."""
     if isinstance(specs, dict):
         found = []
         for place, (output, several) in enumerate(specs.items()):

@@ -1,8 +1,9 @@
 """Optimizers: which parameters move, by which numbers, and the update nodes that a training step's graph ends with.
 
-Design: an update is an op like any other (`sgd`, `adam`), so that a plan runs it inside the step. What may change from one step to
-the next (learning rates, Adam's bias corrections) is a slot, read before every run (`slot_values`); what changes the graph
-(momentum or none, Nesterov) is `structure()`, part of the plan's key. A parameter moves only where a gradient was computed for it."""
+Design: an update is an op like any other (`sgd`, `adam`), so that a plan runs it inside the step. What may change from one
+step to the next (learning rates, Adam's bias corrections) is a slot, read before every run (`slot_values`); what changes the
+graph (momentum or none, Nesterov) is `structure()`, part of the plan's key. A parameter moves only where a gradient was
+computed for it."""
 import numpy as np
 
 from . import graph
@@ -29,7 +30,8 @@ class Optimizer:
         self.param_groups, self.state, self._place, self.bound_by_user = [], {}, {}, params is not None
         if params is not None:
             if hasattr(params, "shape"):
-                raise TypeError(f"{self.name}: params must be an iterable of parameters or of dicts, got a single {type(params).__name__}")
+                raise TypeError(f"{self.name}: params must be an iterable of parameters or of dicts, got one "
+                                f"{type(params).__name__}")
             params = list(params)
             if not params:
                 raise ValueError(f"{self.name}: params is empty, there is nothing to move")
@@ -57,7 +59,8 @@ class Optimizer:
             group["lr"] = group.pop("learning_rate")
         unknown = [k for k in group if k not in self.defaults and k != "params"]
         if unknown:
-            raise ValueError(f"{self.name}: unknown setting {unknown[0]!r} in a parameter group, expected {sorted(self.defaults)}")
+            raise ValueError(f"{self.name}: unknown setting {unknown[0]!r} in a parameter group, expected "
+                             f"{sorted(self.defaults)}")
         group = {**self.defaults, **group, "params": params}
         self._check(group)
         for p in params:
@@ -69,8 +72,8 @@ class Optimizer:
         self.param_groups.append(group)
 
     def bind(self, parameters):
-        """Takes a model's parameters, if the optimizer was made without any; called by compile. Bound again, to a model that has
-        the known parameters among others, it takes the new ones into the last group."""
+        """Takes a model's parameters, if the optimizer was made without any; called by compile. Bound again, to a model that
+        has the known parameters among others, it takes the new ones into the last group."""
         parameters = list(parameters)
         given = {id(p) for p in parameters}
         if self.param_groups and not any(i in given for i in self._place):
@@ -162,14 +165,14 @@ class Optimizer:
     # ---- by hand
 
     def step(self, closure=None):
-        """Moves every parameter that has a gradient (`grad` is not None), by that gradient. `closure`: PyTorch's: called first, its
-        loss is returned."""
+        """Moves every parameter that has a gradient (`grad` is not None), by that gradient. `closure`: PyTorch's: called
+        first, its loss is returned."""
         from . import run
         loss = None if closure is None else closure()
         params = [p for group in self.param_groups for p in group["params"] if p.requires_grad and p.grad is not None]
         if not self.param_groups:
-            raise ValueError(f"{self.name}.step: the optimizer has no parameters: give them to it, {self.name}(model.parameters()), "
-                             "or to model.compile(optimizer=...)")
+            raise ValueError(f"{self.name}.step: the optimizer has no parameters: make it by {self.name}(model.parameters()), "
+                             "or give it to model.compile(optimizer=...)")
         if params:
             run.apply_updates(self, params)
         return loss
@@ -193,12 +196,12 @@ class Optimizer:
         return {"state": dict(sorted(state.items())), "param_groups": groups}
 
     def load_state_dict(self, state_dict):
-        """Takes what state_dict gave, PyTorch's own too (arrays are whatever np.asarray takes). Groups must fit in number and size;
-        settings are taken over. ValueError, and nothing changed, where they do not fit."""
+        """Takes what state_dict gave, PyTorch's own too (arrays are whatever np.asarray takes). Groups must fit in number and
+        size; settings are taken over. ValueError, and nothing changed, where they do not fit."""
         groups, params = state_dict["param_groups"], self.parameters()
         if [len(g["params"]) for g in groups] != [len(g["params"]) for g in self.param_groups]:
-            raise ValueError(f"{self.name}.load_state_dict: groups of {[len(g['params']) for g in groups]} parameters given, expected "
-                             f"{[len(g['params']) for g in self.param_groups]}")
+            raise ValueError(f"{self.name}.load_state_dict: groups of {[len(g['params']) for g in groups]} parameters given, "
+                             f"expected {[len(g['params']) for g in self.param_groups]}")
         for flag in ("maximize", "amsgrad"):
             if any(g.get(flag) for g in groups):
                 raise ValueError(f"{self.name}.load_state_dict: {flag}=True is not supported")
@@ -235,7 +238,8 @@ class Optimizer:
         pass
 
     def __repr__(self):
-        numbers = ", ".join(f"{k}={v}" for k, v in (self.param_groups[0] if self.param_groups else self.defaults).items() if k != "params")
+        settings = self.param_groups[0] if self.param_groups else self.defaults
+        numbers = ", ".join(f"{k}={v}" for k, v in settings.items() if k != "params")
         return f"{self.name}({numbers})"
 
 
@@ -252,16 +256,16 @@ class SGD(Optimizer):
 
     def __init__(self, params=None, lr=0.01, momentum=0, dampening=0, weight_decay=0, nesterov=False, *, learning_rate=None):
         self._moved = set()                 # the parameters whose velocity has begun
-        super().__init__(params, dict(lr=lr, momentum=momentum, dampening=dampening, weight_decay=weight_decay, nesterov=nesterov),
-                         learning_rate)
+        super().__init__(params, dict(lr=lr, momentum=momentum, dampening=dampening, weight_decay=weight_decay,
+                                      nesterov=nesterov), learning_rate)
 
     def _check(self, settings):
         super()._check(settings)
         if float(settings.get("momentum", 0)) < 0:
             raise ValueError(f"{self.name}: momentum must be >= 0, got {settings['momentum']!r}")
         if settings.get("nesterov") and (settings["momentum"] <= 0 or settings["dampening"] != 0):
-            raise ValueError(f"{self.name}: nesterov=True needs momentum > 0 and dampening = 0, got momentum={settings['momentum']}, "
-                             f"dampening={settings['dampening']}")
+            raise ValueError(f"{self.name}: nesterov=True needs momentum > 0 and dampening = 0, got "
+                             f"momentum={settings['momentum']}, dampening={settings['dampening']}")
 
     def moment_names(self, group):
         return ("momentum_buffer",) if group["momentum"] else ()
@@ -299,7 +303,8 @@ class SGD(Optimizer):
 
 
 class _Clock:
-    """Steps taken by the parameters that share it, and beta1^steps, beta2^steps as repeated products (the same bits everywhere)."""
+    """Steps taken by the parameters that share it, and beta1^steps, beta2^steps as repeated products (the same bits
+    everywhere)."""
     __slots__ = ("steps", "size", "group", "betas", "powers")
 
     def __init__(self, steps, size, group):
@@ -348,11 +353,12 @@ class Adam(Optimizer):
 
     def structure(self, params=None):
         if params is not None:
-            self.prepare(params)
+            self.prepare([p for p in params if p.requires_grad and id(p) in self._place])
         return (self.op, self.decoupled, tuple([len(g["params"]) for g in self.param_groups]), tuple(self._clock_of.values()))
 
     def prepare(self, params):
-        """Gives the parameters that step together one clock a group and count: those that never step must not slow the others."""
+        """Gives the parameters that step together one clock a group and count: those that never step must not slow the
+        others."""
         key = tuple(map(id, params))
         if key == self._counted:
             return
@@ -415,8 +421,8 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """Adam with decoupled weight decay (Loshchilov & Hutter 2019, arXiv:1711.05101): w -= lr * weight_decay * w before Adam's step
-    on the plain gradient. Arguments as Adam's; weight_decay=0.01 (PyTorch's default)."""
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019, arXiv:1711.05101): w -= lr * weight_decay * w before Adam's
+    step on the plain gradient. Arguments as Adam's; weight_decay=0.01 (PyTorch's default)."""
     decoupled = True
 
     def __init__(self, params=None, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=1e-2, *, learning_rate=None):

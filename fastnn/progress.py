@@ -21,7 +21,8 @@ def duration(seconds):
 
 
 class Progress:
-    """verbose: 0 nothing, "auto" or 1 a bar on a terminal and lines elsewhere, 2 lines. `epochs`: their number; `steps`: of one."""
+    """verbose: 0 nothing, "auto" or 1 a bar on a terminal and lines elsewhere, 2 lines. `epochs`: their number; `steps`: of
+    one."""
 
     def __init__(self, epochs, steps, verbose="auto", stream=None):
         if verbose not in ("auto", 0, 1, 2):

@@ -69,7 +69,7 @@ def get_state():
         state = generator().bit_generator.state
         return {"seed": _seed, "counter": [int(i) for i in state["state"]["counter"]],
                 "key": [int(i) for i in state["state"]["key"]], "buffer": [int(i) for i in state["buffer"]],
-                "buffer_pos": int(state["buffer_pos"]), "has_uint32": int(state["has_uint32"]), "uinteger": int(state["uinteger"])}
+                **{name: int(state[name]) for name in ("buffer_pos", "has_uint32", "uinteger")}}
 
 
 def set_state(state):
@@ -77,7 +77,7 @@ def set_state(state):
     global _seed, _generator
     with _lock:
         bits = np.random.Philox(0)
-        bits.state = {"bit_generator": "Philox", "buffer": np.array(state["buffer"], np.uint64), "buffer_pos": state["buffer_pos"],
-                      "has_uint32": state["has_uint32"], "uinteger": state["uinteger"],
+        bits.state = {"bit_generator": "Philox", "buffer": np.array(state["buffer"], np.uint64),
+                      **{name: state[name] for name in ("buffer_pos", "has_uint32", "uinteger")},
                       "state": {"counter": np.array(state["counter"], np.uint64), "key": np.array(state["key"], np.uint64)}}
         _seed, _generator = state["seed"], np.random.Generator(bits)

@@ -1,5 +1,5 @@
-"""Training: compile, fit, evaluate, train_on_batch, test_on_batch. A step (gather the rows, forward, loss, metrics, backward, update)
-is one run of a plan that steps.py makes; here is the loop around it, with Keras's arguments and meanings."""
+"""Training: compile, fit, evaluate, train_on_batch, test_on_batch. A step (gather the rows, forward, loss, metrics, backward,
+update) is one run of a plan that steps.py makes; here is the loop around it, with Keras's arguments and meanings."""
 import numpy as np
 
 from . import callbacks as cb
@@ -9,25 +9,19 @@ __all__ = ["Trainable"]
 
 
 class Compiled:
-    """What compile was told, in the form that a step's graph is built from: `rows(y_pred, y_true)` the loss, `metrics`
+    """What compile was told, in the form that a step's graph is built from: `loss`(y_pred, y_true), `metrics`
     [(name, function of the same)], `optimizer`."""
 
     def __init__(self, model, loss, optimizer, wanted, loss_weights):
-        self.rows, self.metrics = losses.resolve(loss, loss_weights), metrics.resolve_all(wanted, loss)
+        self.loss, self.metrics = losses.resolve(loss, loss_weights), metrics.resolve_all(wanted, loss)
         self.optimizer = optimizers.resolve(optimizer).bind(model.parameters())
         self.names = [name for name, _ in self.metrics]
         self.several = isinstance(loss, (dict, list, tuple))
-        self.target_names = None                    # names of the targets where they were given as a dict
-
-    def targets(self, values):
-        """The list of targets as the loss gets them: one alone, a dict where they have names, else the list."""
-        if self.target_names is not None:
-            return dict(zip(self.target_names, values))
-        return values[0] if len(values) == 1 and not self.several else list(values)
 
 
 class Data:
-    """The arrays of one call: xs, ys (lists), weights (float32, one a row, or None), rows."""
+    """The arrays of one call: xs (a list), ys (a list, or a dict by output name), weights (float32, one a row, or None),
+    rows."""
 
     def __init__(self, where, model, x, y, sample_weight=None, class_weight=None):
         from .module import input_arrays, rows_of
@@ -49,34 +43,39 @@ class Data:
     def cut(self, start, stop):
         """The rows from start to stop, as views."""
         part = object.__new__(Data)
-        part.xs, part.ys = [a[start:stop] for a in self.xs], [a[start:stop] for a in self.ys]
+        part.xs, part.ys = [a[start:stop] for a in self.xs], _each(self.ys, lambda _, a: a[start:stop])
         part.weights, part.rows = None if self.weights is None else self.weights[start:stop], stop - start
         return part
 
 
+def _each(ys, function):
+    """function(name for messages, array) over a list or dict of arrays."""
+    if isinstance(ys, dict):
+        return {name: function(f"y[{name!r}]", a) for name, a in ys.items()}
+    return [function("y" if len(ys) == 1 else f"y[{i}]", a) for i, a in enumerate(ys)]
+
+
 def target_arrays(where, compiled, y, rows):
-    """The targets as a list of arrays of `rows` rows; remembers their names where y is a dict."""
+    """The targets as a list, or a dict by output name, of arrays of `rows` rows."""
+    from .run import check_array
     if y is None:
         raise ValueError(f"{where}: y is missing (an autoencoder's is x again)")
     several = isinstance(y, (list, tuple)) and len(y) > 0 and all(hasattr(a, "shape") and len(a.shape) for a in y) and \
         (compiled.several or all(len(a) == rows for a in y))
-    given = list(y.values()) if isinstance(y, dict) else list(y) if several else [y]
-    names = [str(k) for k in y] if isinstance(y, dict) else None
-    if names != compiled.target_names:
-        compiled.target_names = names
-    from .run import check_array
-    arrays = [check_array(where, "y" if len(given) == 1 else f"y[{i}]", a) for i, a in enumerate(given)]
-    for i, a in enumerate(arrays):
+
+    def checked(name, a):
+        a = check_array(where, name, a)
         if a.ndim == 0 or a.shape[0] != rows:
-            raise ValueError(f"{where}: x has {rows} rows, {'y' if len(arrays) == 1 else f'y[{i}]'} has shape {a.shape}")
-    return arrays
+            raise ValueError(f"{where}: x has {rows} rows, {name} has shape {a.shape}")
+        return a
+    return _each(y if isinstance(y, dict) or several else [y], checked)
 
 
 def class_weights(where, class_weight, ys):
     """One weight a row from {class: weight} or an array of weights by class; classes that are not named weigh 1."""
     if len(ys) != 1:
         raise ValueError(f"{where}: class_weight is for one target, there are {len(ys)}: use sample_weight")
-    y = ys[0]
+    y = ys[0] if isinstance(ys, list) else next(iter(ys.values()))
     labels = y.reshape(len(y), -1).argmax(1) if y.ndim > 1 and y.shape[1] > 1 else y.reshape(len(y)).astype(np.int64)
     if y.ndim > 2:
         raise ValueError(f"{where}: class_weight needs labels (N,) or one-hot (N, C), y has shape {y.shape}")
@@ -151,17 +150,20 @@ class Trainable:
             raise RuntimeError(f"{where}: call compile(loss=..., optimizer=...) first")
         return compiled
 
-    def fit(self, x, y=None, batch_size=64, epochs=1, verbose="auto", callbacks=None, validation_split=0.0, validation_data=None,
-            shuffle=True, class_weight=None, sample_weight=None, initial_epoch=0, steps_per_epoch=None, scale=None):
+    def fit(self, x, y=None, batch_size=64, epochs=1, verbose="auto", callbacks=None, validation_split=0.0,
+            validation_data=None, shuffle=True, class_weight=None, sample_weight=None, initial_epoch=0, steps_per_epoch=None,
+            scale=None):
         """Trains for epochs initial_epoch .. epochs-1 -> History, whose `history` is a dict of lists ("loss", "val_loss", ...).
 
-        x, y: arrays whose first axis counts the rows; lists or dicts of arrays for several inputs and targets. y: integer labels,
-        one-hot or probabilities, or values. batch_size=64: the last batch may be smaller. verbose="auto": a bar on a terminal, a
-        line an epoch elsewhere; 0 nothing, 2 lines. callbacks: Callbacks. validation_data: (x, y) or (x, y, sample_weight);
-        validation_split: the share of the rows, the last ones, kept apart for it. shuffle=True: a new order each epoch.
+        x, y: arrays whose first axis counts the rows; lists or dicts of arrays for several inputs and targets. y: integer
+        labels, one-hot or probabilities, or values. batch_size=64: the last batch may be smaller. verbose="auto": a bar on a
+        terminal, a line an epoch elsewhere; 0 nothing, 2 lines. callbacks: Callbacks. validation_data: (x, y) or (x, y,
+        sample_weight); validation_split: the share of the rows, the last ones, kept apart for it. shuffle=True: a new order
+        each epoch.
         class_weight: {class: weight}; sample_weight: (N,); losses are multiplied by them and divided by the count of rows.
         steps_per_epoch=None: so many batches an epoch at most. scale: multiplies uint8 inputs (1/255); the model remembers it.
-        Raises ValueError for arrays that do not fit, RuntimeError before compile. A KeyboardInterrupt ends it between two steps."""
+        Raises ValueError for arrays that do not fit, RuntimeError before compile. A KeyboardInterrupt ends it between two
+        steps."""
         compiled, batch_size = self._need_compiled("fit"), _check_batch_size("fit", batch_size)
         if scale is not None:
             self._set_scale(scale)
@@ -253,8 +255,8 @@ class Trainable:
         return totals
 
     def evaluate(self, x, y=None, batch_size=64, verbose=0, sample_weight=None, return_dict=False):
-        """The loss and metrics on data, in inference mode -> [loss, metrics...], or a dict of them with return_dict=True. verbose=1
-        prints them. Raises RuntimeError before compile, ValueError for arrays that do not fit."""
+        """The loss and metrics on data, in inference mode -> [loss, metrics...], or a dict of them with return_dict=True.
+        verbose=1 prints them. Raises RuntimeError before compile, ValueError for arrays that do not fit."""
         compiled, size = self._need_compiled("evaluate"), _check_batch_size("evaluate", batch_size)
         totals = self._test(compiled, Data("evaluate", self, x, y, sample_weight), size)
         if verbose and verbose != "auto":

@@ -49,8 +49,8 @@ class _BatchNorm(Module):
         pending = {id(state): new for state, new in updates}
         olds = [pending.get(id(s), s) for s in states]
         updates[:] = [(s, new) for s, new in updates if all(s is not state for state in states)]
-        news = batch_norm_update(*olds, mean, variance, count=x.size // x.shape[1] if isinstance(x.size, int) else
-                                 int(np.prod(x.shape)) // x.shape[1], momentum=self.momentum)
+        count = int(np.prod(x.shape)) // x.shape[1]             # elements a channel
+        news = batch_norm_update(*olds, mean, variance, count=count, momentum=self.momentum)
         updates.extend(zip(states, news))
 
     def extra_repr(self):
@@ -59,9 +59,9 @@ class _BatchNorm(Module):
                 f"track_running_stats={self.track_running_stats}")
 
 
-_DOC = """y = (x - mean) / sqrt(var + eps) * weight + bias over each channel (Ioffe & Szegedy 2015, arXiv:1502.03167). In training
-    mean and (biased) variance are the batch's, and the running ones move towards them: running = (1 - momentum) running +
-    momentum * batch, the variance unbiased; in evaluation the running ones are used.
+_DOC = """y = (x - mean) / sqrt(var + eps) * weight + bias over each channel (Ioffe & Szegedy 2015, arXiv:1502.03167). In
+    training mean and (biased) variance are the batch's, and the running ones move towards them: running = (1 - momentum)
+    running + momentum * batch, the variance unbiased; in evaluation the running ones are used.
 
     Args: num_features: channels; eps=1e-5; momentum=0.1 (None: the plain average over all batches); affine=True: has weight
     (ones) and bias (zeros); track_running_stats=True: False uses the batch's statistics in evaluation too.

@@ -5,8 +5,8 @@ __all__ = ["ModuleList"]
 
 
 class ModuleList(Numbered):
-    """A list of layers whose parameters are found: ModuleList([layer, ...]), named '0', '1', .... Has append, extend, insert, len,
-    iteration, indexing, assignment and deletion by index. It has no forward: call the layers in yours."""
+    """A list of layers whose parameters are found: ModuleList([layer, ...]), named '0', '1', .... Has append, extend, insert,
+    len, iteration, indexing, assignment and deletion by index. It has no forward: call the layers in yours."""
 
     def __init__(self, modules=()):
         super().__init__()

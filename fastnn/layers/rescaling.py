@@ -6,8 +6,8 @@ __all__ = ["Rescaling"]
 
 
 class Rescaling(Module):
-    """x * scale + offset, in float32: for images as bytes. Part of the graph: it is saved with the network, and the plan does it
-    while it reads the mini-batch.
+    """x * scale + offset, in float32: for images as bytes. Part of the graph: it is saved with the network, and the plan does
+    it while it reads the mini-batch.
 
     Args: scale (1/255 takes bytes to [0, 1]), offset=0.0. Shapes: any, the output as the input; uint8 input too."""
 

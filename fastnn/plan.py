@@ -131,9 +131,9 @@ class Emit:
         self.builder, self.item, self.mode, self.level = builder, item, mode, level
         self.lanes = builder.lanes
 
-    def __call__(self, kernel, **fields):
+    def __call__(self, name, /, **fields):
         """One step: a kernel with its fields."""
-        return self.builder.step(kernel, fields, self.mode, self.level, self.item)
+        return self.builder.step(name, fields, self.mode, self.level, self.item)
 
     def shape(self, value):
         """The value's shape; where a row at a time is worked on, that of one row (N counted as 1)."""
@@ -169,9 +169,9 @@ class Emit:
         """A temporary plain array."""
         return Value(self.item.node, -1, shape, "float32")
 
-    def packed(self, kernel, weight, floats, **fields):
-        """The weight packed by `kernel`, made once and kept while the weight stays as it is; None where lanes hold images."""
-        return self.builder.packed(kernel, weight, floats, fields, self.level, self.item) if self.lanes == 1 else None
+    def packed(self, packer, weight, floats, /, **fields):
+        """The weight packed by the kernel `packer`, made once and kept while the weight stays as it is; None where lanes hold images."""
+        return self.builder.packed(packer, weight, floats, fields, self.level, self.item) if self.lanes == 1 else None
 
 
 class Builder:
@@ -244,9 +244,11 @@ class Builder:
             self.row_buffer(value)
             self.convert("export", value, x=self.rows[value], y=buffer)
         else:
-            fields = dict(y=buffer, x=x, index=None, dtype=dtype, row_stride=0, scale=1.0, offset=0.0,
+            fields = dict(y=buffer, x=x, index=None, dtype=dtype, row_stride=0,
                           strides=self.whole_strides(row_stride, strides, len(value.shape)), shape=Emit.pad6(value.shape))
-            self.append(Step("gather", fields, "flat", level, value.node))
+            integers = value.dtype == "int64"
+            fields.update({} if integers else {"scale": 1.0, "offset": 0.0})
+            self.append(Step("gather_int" if integers else "gather", fields, "flat", level, value.node))
 
     @staticmethod
     def whole_strides(row_stride, strides, axes):

@@ -95,7 +95,9 @@ class Run:
 
     def __init__(self, executable, inputs, n, numbers, index):
         self.executable, self.n, self.spent = executable, n, False
-        self.numbers, self.inputs, self.index, self.arena = numbers, list(inputs), index, None
+        self.numbers, self.index, self.arena = numbers, index, None
+        given = iter(inputs)
+        self.inputs = [None if late else next(given) for late in executable.late]
         graph = executable.graph
         self.outputs = [None] * len(graph.outputs)
         if not executable.native:

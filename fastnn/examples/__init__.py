@@ -1,0 +1,1 @@
+"""Complete programs, short enough to read and to start from."""

@@ -1,0 +1,230 @@
+"""Convolution of images, its two gradients, and the sum over images and pixels that is the gradient of a bias.
+
+    y[n, o, p, q] = bias[o] + sum over (i, u, v) of x[n, group(o) + i, p s + u d - pad, q s + v d - pad] weight[o, i, u, v]"""
+import numpy as np
+
+from ..graph import Spec, op
+from . import _arguments as arguments
+from ._lowering import classes_first, each_image, in_mode
+from ._window import batched, padded, taps, unbatched
+
+__all__ = ["conv2d", "conv2d_backward", "conv2d_backward_input", "conv2d_backward_weight"]
+
+
+def _out_size(size, kernel, stride, padding, dilation):
+    """The output's (height, width)."""
+    return tuple((size[i] + padding[2 * i] + padding[2 * i + 1] - dilation[i] * (kernel[i] - 1) - 1) // stride[i] + 1 for i in (0, 1))
+
+
+def _spec(x, weight, bias, *, stride, padding, dilation, groups):
+    size = _out_size(x.shape[2:], weight.shape[2:], stride, padding, dilation)
+    return Spec((x.shape[0], weight.shape[0], *size), x.dtype)
+
+
+def _grouped(array, groups):
+    """(N, C, h, w) -> (N, groups, C / groups, h w)."""
+    n, c, h, w = array.shape
+    return np.ascontiguousarray(array).reshape(n, groups, c // groups, h * w)
+
+
+@op("conv2d", shape=_spec)
+def _conv2d(x, weight, bias, *, stride, padding, dilation, groups):
+    n, filters, kernel = x.shape[0], weight.shape[0], weight.shape[2:]
+    out = _out_size(x.shape[2:], kernel, stride, padding, dilation)
+    x = padded(x, padding, 0)
+    y = np.zeros((n, groups, filters // groups, out[0] * out[1]), x.dtype)
+    by_group = weight.reshape(groups, filters // groups, *weight.shape[1:])
+    for u, v, under in taps(x, kernel, stride, dilation, out):
+        y += by_group[..., u, v] @ _grouped(x[under], groups)
+    y = y.reshape(n, filters, *out)
+    return y if bias is None else y + bias[:, None, None]
+
+
+@_conv2d.gradient
+def _(dy, x, weight, bias, out, *, stride, padding, dilation, groups):
+    attrs = dict(stride=stride, padding=padding, dilation=dilation, groups=groups)
+    return (_conv2d_backward_input(dy, weight, size=tuple(x.shape[2:]), **attrs),
+            _conv2d_backward_weight(dy, x, kernel=tuple(weight.shape[2:]), **attrs), None if bias is None else channel_sum(dy))
+
+
+@_conv2d.lower
+def _(emit, x, weight, bias, out, *, stride, padding, dilation, groups, relu=0, residual=None):
+    sizes = _sizes(emit, x, out, weight.shape[2:], stride, padding, dilation, groups)
+    packed = emit.packed("conv2d_pack", weight, _packed_floats(weight), channels=sizes["channels"], filters=sizes["filters"],
+                         kernel=sizes["kernel"], groups=groups)
+    for (x, residual_part), (y,) in each_image(emit, (x, residual), (out,)):
+        emit("conv2d_forward", y=y, x=x, weight=weight, packed=packed, bias=bias, residual=residual_part, relu=relu, **sizes)
+
+
+def _sizes(emit, x, y, kernel, stride, padding, dilation, groups):
+    """The fields that the three kernels share; x is the image side, y the output side."""
+    (_, channels, height, width), (_, filters, out_height, out_width) = emit.shape(x), emit.shape(y)
+    return dict(channels=channels, height=height, width=width, filters=filters, out_height=out_height, out_width=out_width,
+                kernel=tuple(kernel), stride=stride, padding=padding, dilation=dilation, groups=groups)
+
+
+def _packed_floats(weight):
+    """How many floats conv2d_pack writes (fastnn.h)."""
+    filters, *rest = weight.shape
+    return (filters + 15) // 16 * arguments.prod(rest) * 16
+
+
+def _input_spec(dy, weight, *, size, stride, padding, dilation, groups):
+    return Spec((dy.shape[0], weight.shape[1] * groups, *size), dy.dtype)
+
+
+@op("conv2d_backward_input", shape=_input_spec)
+def _conv2d_backward_input(dy, weight, *, size, stride, padding, dilation, groups):
+    n, filters, *out = dy.shape
+    top, bottom, left, right = padding
+    channels, kernel = weight.shape[1] * groups, weight.shape[2:]
+    dx = np.zeros((n, channels, size[0] + top + bottom, size[1] + left + right), dy.dtype)
+    by_group = weight.reshape(groups, filters // groups, *weight.shape[1:])
+    dy = _grouped(dy, groups)
+    for u, v, under in taps(dx, kernel, stride, dilation, out):
+        dx[under] += (by_group[..., u, v].swapaxes(1, 2) @ dy).reshape(n, channels, *out)
+    return dx[:, :, top:top + size[0], left:left + size[1]].copy()
+
+
+@_conv2d_backward_input.gradient
+def _(ddx, dy, weight, out, *, size, **attrs):
+    return _conv2d(ddx, weight, None, **attrs), _conv2d_backward_weight(dy, ddx, kernel=tuple(weight.shape[2:]), **attrs)
+
+
+@_conv2d_backward_input.lower
+def _(emit, dy, weight, out, *, size, stride, padding, dilation, groups):
+    sizes = _sizes(emit, out, dy, weight.shape[2:], stride, padding, dilation, groups)
+    for (dy,), (dx,) in each_image(emit, (dy,), (out,)):
+        emit("conv2d_backward_input", dx=dx, dy=dy, weight=weight, **sizes)
+
+
+def _weight_spec(dy, x, *, kernel, stride, padding, dilation, groups):
+    return Spec((dy.shape[1], x.shape[1] // groups, *kernel), dy.dtype)
+
+
+@op("conv2d_backward_weight", shape=_weight_spec, mode="reduce")
+def _conv2d_backward_weight(dy, x, *, kernel, stride, padding, dilation, groups):
+    n, filters, *out = dy.shape
+    dweight = np.zeros((groups, filters // groups, x.shape[1] // groups, *kernel), dy.dtype)
+    x, dy = padded(x, padding, 0), _grouped(dy, groups)
+    for u, v, under in taps(x, kernel, stride, dilation, out):
+        dweight[..., u, v] = (dy @ _grouped(x[under], groups).swapaxes(2, 3)).sum(0)
+    return dweight.reshape(filters, -1, *kernel)
+
+
+@_conv2d_backward_weight.gradient
+def _(ddweight, dy, x, out, *, kernel, **attrs):
+    return _conv2d(x, ddweight, None, **attrs), _conv2d_backward_input(dy, ddweight, size=tuple(x.shape[2:]), **attrs)
+
+
+@_conv2d_backward_weight.lower
+def _(emit, dy, x, out, *, kernel, stride, padding, dilation, groups):
+    sizes, images = _sizes(emit, x, dy, kernel, stride, padding, dilation, groups), emit.shape(x)[0]
+    if images == 1:
+        return emit("conv2d_backward_weight", dweight=out, dy=dy, x=x, **sizes)
+    # several images a row: as groups of channels, whose weights are then added up
+    weights = emit.plain((images, *out.shape))
+    sizes.update(channels=images * sizes["channels"], filters=images * sizes["filters"], groups=images * groups)
+    emit("conv2d_backward_weight", dweight=weights, dy=dy, x=x, **sizes)
+    in_mode(emit, "flat")("reduce", y=out, x=weights, kind=0, outer=1, count=images, inner=emit.prod(out.shape))
+
+
+@op("channel_sum", shape=lambda x: Spec(x.shape[1:2], x.dtype), mode="reduce")
+def channel_sum(x):
+    """(N, C, ...) -> (C,): the gradient of a bias."""
+    return x.sum(axis=(0, *range(2, x.ndim)), dtype=np.float64).astype(x.dtype)
+
+
+@channel_sum.gradient
+def _(dy, x, out):
+    return dy.reshape((1, -1) + (1,) * (x.ndim - 2)).expand(x.shape)
+
+
+@channel_sum.lower
+def _(emit, x, out):
+    shape = emit.shape(x)
+    emit("channel_sum", y=out, x=classes_first(in_mode(emit, "row"), x), channels=shape[1], pixels=shape[0] * emit.prod(shape[2:]))
+
+
+def _attributes(name, x, weight, stride, padding, dilation, groups):
+    """Checks x (N, C, H, W) against the weight; -> the op's attributes, every one a tuple of plain ints."""
+    arguments.check_ndim(name, "weight", weight, (4,), "(out_channels, in_channels / groups, height, width)")
+    groups = arguments.integer(name, "groups", groups, 1)
+    stride = arguments.integers(name, "stride", stride, 2, 1)
+    dilation = arguments.integers(name, "dilation", dilation, 2, 1)
+    if weight.shape[1] * groups != x.shape[1]:
+        raise ValueError(f"{name}: weight has {weight.shape[1]} input channels per group (shape {arguments.shown(weight.shape)}), "
+                         f"the input has {x.shape[1]} channels (shape {arguments.shown(x.shape)}) and groups={groups}")
+    if weight.shape[0] % groups:
+        raise ValueError(f"{name}: weight has {weight.shape[0]} filters, they cannot be divided among groups={groups}")
+    kernel = tuple(weight.shape[2:])
+    padding = _padding(name, padding, kernel, stride, dilation)
+    out = _out_size(x.shape[2:], kernel, stride, padding, dilation)
+    if min(out) < 1:
+        raise ValueError(f"{name}: kernel {kernel} with dilation {dilation} is larger than the input {tuple(x.shape[2:])} "
+                         f"with padding (top, bottom, left, right) = {padding}")
+    return dict(stride=stride, padding=padding, dilation=dilation, groups=groups)
+
+
+def _padding(name, padding, kernel, stride, dilation):
+    """-> (top, bottom, left, right)."""
+    if isinstance(padding, str):
+        if padding == "valid":
+            return (0, 0, 0, 0)
+        if padding != "same":
+            raise ValueError(f"{name}: padding must be integers, 'same' or 'valid', it is {padding!r}")
+        if stride != (1, 1):
+            raise ValueError(f"{name}: padding='same' needs stride 1, the stride is {stride}")
+        totals = [d * (k - 1) for d, k in zip(dilation, kernel)]
+        return (totals[0] // 2, totals[0] - totals[0] // 2, totals[1] // 2, totals[1] - totals[1] // 2)
+    if isinstance(padding, (tuple, list)) and len(padding) == 4:
+        return arguments.integers(name, "padding", padding, 4, 0)
+    rows, columns = arguments.integers(name, "padding", padding, 2, 0)
+    return (rows, rows, columns, columns)
+
+
+def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
+    """Convolution (cross-correlation, as everywhere in deep learning) of images.
+
+    x (N, C, H, W), or one image (C, H, W); weight (out_channels, C / groups, height, width); bias (out_channels,) or None.
+    stride, dilation: an integer or (rows, columns). padding: an integer, (rows, columns), (top, bottom, left, right), 'valid',
+    or 'same' (stride 1; an odd total pads one more at the bottom and right). Zeros are padded.
+    Returns (N, out_channels, H', W'), H' = floor((H + top + bottom - dilation (height - 1) - 1) / stride) + 1.
+    Raises ValueError where shapes do not fit. Source: Dumoulin and Visin, A guide to convolution arithmetic, arXiv:1603.07285."""
+    x, weight, bias = arguments.floats("conv2d", x=x, weight=weight, bias=bias)
+    images = batched("conv2d", x)
+    attrs = _attributes("conv2d", images, weight, stride, padding, dilation, groups)
+    arguments.check_shape("conv2d", "bias", bias, weight.shape[:1], ", one number a filter")
+    return unbatched(_conv2d(images, weight, bias, **attrs), x)
+
+
+def _backward_arguments(name, grad_output, x, weight, stride, padding, dilation, groups):
+    """-> grad_output with four axes, x, x with four axes, weight, the op's attributes."""
+    grad_output, x, weight = arguments.floats(name, grad_output=grad_output, x=x, weight=weight)
+    images = batched(name, x)
+    attrs = _attributes(name, images, weight, stride, padding, dilation, groups)
+    size = _out_size(images.shape[2:], weight.shape[2:], attrs["stride"], attrs["padding"], attrs["dilation"])
+    expected = (images.shape[0], weight.shape[0], *size)
+    arguments.check_shape(name, "grad_output", grad_output, expected[4 - x.ndim:], ", as conv2d's result")
+    return grad_output.reshape(expected), x, images, weight, attrs
+
+
+def conv2d_backward_input(grad_output, x, weight, stride=1, padding=0, dilation=1, groups=1):
+    """The gradient of conv2d with respect to x, of x's shape. Arguments as conv2d's; grad_output has the shape of its result."""
+    dy, x, images, weight, attrs = _backward_arguments("conv2d_backward_input", grad_output, x, weight, stride, padding, dilation,
+                                                       groups)
+    return unbatched(_conv2d_backward_input(dy, weight, size=tuple(images.shape[2:]), **attrs), x)
+
+
+def conv2d_backward_weight(grad_output, x, weight, stride=1, padding=0, dilation=1, groups=1):
+    """The gradient of conv2d with respect to weight, of its shape. Arguments as conv2d's; of weight only the shape counts."""
+    dy, _, images, weight, attrs = _backward_arguments("conv2d_backward_weight", grad_output, x, weight, stride, padding, dilation,
+                                                       groups)
+    return _conv2d_backward_weight(dy, images, kernel=tuple(weight.shape[2:]), **attrs)
+
+
+def conv2d_backward(grad_output, x, weight, stride=1, padding=0, dilation=1, groups=1):
+    """The gradients of conv2d: (grad_x, grad_weight, grad_bias), always three. Arguments as conv2d's."""
+    dy, *_ = _backward_arguments("conv2d_backward", grad_output, x, weight, stride, padding, dilation, groups)
+    given = (grad_output, x, weight, stride, padding, dilation, groups)
+    return conv2d_backward_input(*given), conv2d_backward_weight(*given), channel_sum(dy)

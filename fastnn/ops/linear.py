@@ -1,0 +1,108 @@
+"""The linear layer: y[..., o] = bias[o] + sum over k of x[..., k] weight[o, k]."""
+import numpy as np
+
+from ..graph import Spec, op
+from . import _arguments as arguments
+
+__all__ = ["linear", "linear_backward", "linear_backward_input", "linear_backward_weight"]
+
+
+@op("linear", shape=lambda x, weight, bias: Spec((*x.shape[:-1], weight.shape[0]), x.dtype))
+def _linear(x, weight, bias):
+    y = x @ weight.T
+    return y if bias is None else y + bias
+
+
+@_linear.gradient
+def _(dy, x, weight, bias, out):
+    return (_linear_backward_input(dy, weight), _linear_backward_weight(dy, x),
+            None if bias is None else dy.sum(dim=tuple(range(dy.ndim - 1))))
+
+
+@_linear.lower
+def _(emit, x, weight, bias, out, relu=0, residual=None):
+    out_features, in_features = weight.shape
+    packed = emit.packed("linear_pack", weight, (out_features + 15) // 16 * in_features * 16, in_features=in_features,
+                         out_features=out_features)
+    emit("linear_forward", y=out, x=x, weight=weight, packed=packed, bias=bias, residual=residual, relu=relu,
+         positions=emit.prod(emit.shape(x)[:-1]), in_features=in_features, out_features=out_features)
+
+
+@op("linear_backward_input", shape=lambda dy, weight: Spec((*dy.shape[:-1], weight.shape[1]), dy.dtype))
+def _linear_backward_input(dy, weight):
+    return dy @ weight
+
+
+@_linear_backward_input.gradient
+def _(ddx, dy, weight, out):
+    return _linear(ddx, weight, None), _linear_backward_weight(dy, ddx)
+
+
+@_linear_backward_input.lower
+def _(emit, dy, weight, out):
+    emit("linear_backward_input", dx=out, dy=dy, weight=weight, positions=emit.prod(emit.shape(dy)[:-1]),
+         in_features=weight.shape[1], out_features=weight.shape[0])
+
+
+@op("linear_backward_weight", shape=lambda dy, x: Spec((dy.shape[-1], x.shape[-1]), dy.dtype), mode="reduce")
+def _linear_backward_weight(dy, x):
+    return dy.reshape(-1, dy.shape[-1]).T @ x.reshape(-1, x.shape[-1])
+
+
+@_linear_backward_weight.gradient
+def _(ddweight, dy, x, out):
+    return _linear(x, ddweight, None), _linear_backward_input(dy, ddweight)
+
+
+@_linear_backward_weight.lower
+def _(emit, dy, x, out):
+    positions, out_features, in_features = emit.prod(emit.shape(x)[:-1]), dy.shape[-1], x.shape[-1]
+    if emit.mode == "reduce":
+        emit("linear_backward_weight", dweight=out, dy=dy, x=x, positions=positions, in_features=in_features, out_features=out_features)
+    else:
+        emit("matmul", y=out, a=dy, b=x, a_const=None, b_const=None, m=out_features, k=positions, n=in_features,
+             a_strides=(1, out_features), b_strides=(in_features, 1))
+
+
+def _check(name, x, weight):
+    arguments.check_ndim(name, "weight", weight, (2,), "(out_features, in_features)")
+    if x.ndim == 0 or x.shape[-1] != weight.shape[1]:
+        raise ValueError(f"{name}: weight has {weight.shape[1]} input features (shape {arguments.shown(weight.shape)}), the input has "
+                         f"shape {arguments.shown(x.shape)}")
+
+
+def linear(x, weight, bias=None):
+    """x weight^T + bias. x (..., in_features), weight (out_features, in_features), bias (out_features,) or None.
+
+    Returns (..., out_features). Raises ValueError where shapes do not fit."""
+    x, weight, bias = arguments.floats("linear", x=x, weight=weight, bias=bias)
+    _check("linear", x, weight)
+    arguments.check_shape("linear", "bias", bias, weight.shape[:1], ", one number an output feature")
+    return _linear(x, weight, bias)
+
+
+def _backward_arguments(name, grad_output, x, weight):
+    grad_output, x, weight = arguments.floats(name, grad_output=grad_output, x=x, weight=weight)
+    _check(name, x, weight)
+    arguments.check_shape(name, "grad_output", grad_output, (*x.shape[:-1], weight.shape[0]), ", as linear's result")
+    return grad_output, x, weight
+
+
+def linear_backward_input(grad_output, x, weight):
+    """The gradient of linear with respect to x: grad_output weight, of x's shape."""
+    grad_output, x, weight = _backward_arguments("linear_backward_input", grad_output, x, weight)
+    return _linear_backward_input(grad_output, weight)
+
+
+def linear_backward_weight(grad_output, x, weight):
+    """The gradient of linear with respect to weight: grad_output^T x over all rows; of weight only the shape counts."""
+    grad_output, x, weight = _backward_arguments("linear_backward_weight", grad_output, x, weight)
+    return _linear_backward_weight(grad_output, x)
+
+
+def linear_backward(grad_output, x, weight):
+    """The gradients of linear: (grad_x, grad_weight, grad_bias), always three."""
+    from .reduce import sum as total
+    grad_output, x, weight = _backward_arguments("linear_backward", grad_output, x, weight)
+    return (_linear_backward_input(grad_output, weight), _linear_backward_weight(grad_output, x),
+            total(grad_output, dim=tuple(range(grad_output.ndim - 1))))

@@ -76,7 +76,8 @@ batch_sum   x as (outer, features) per image -> y[features] = sum over images an
             Lane l of group g is image 16 g + l: a double a lane and feature over ascending (g, outer), then the tree over
             lanes (i+8, i+4, i+2, i+1), rounded once to float32.
 batch_sum_backward  dx[outer, f] = dy[f] (mean: dy[f] / (n * outer)).
-channel_sum y[c] = sum over images and pixels of x[c, p] (a bias gradient): float chains of pixels a lane as conv2d_backward_weight's.
+channel_sum y[c] = sum over images and pixels of x[c, p] (a bias gradient): chains of 256 pixels a lane, block sums
+            added ascending, the tree over lanes, groups added ascending.
 matmul      y[i, j] = sum_k a[i, k] b[k, j] a row; a_const / b_const (plain) are read instead of a / b when not NULL; strides in
             elements for (first, second) index, so that transposes cost nothing. Chains of 256 along k.
 matmul_sum  y[i, j] = sum over images and k of a[i, k] b[k, j], plain result.
@@ -101,12 +102,14 @@ conv2d_forward   y[o, p, q] = relu(residual + (bias[o] + sum_{i,u,v} x[g(o) + i,
             where <= 25, else 8; 256 where the kernel is 1x1. One FMA chain from +0 a block, block sums added ascending.
 conv2d_backward_input   dx = the transpose of the forward: sum over (block of filters, u, v, filter), blocks as above.
 conv2d_backward_weight  dweight[o, i, u, v] = sum over images and pixels of dy[o, p, q] x[...]: for each group ascending, for each
-            block of whole rows (as many rows as hold 256 output pixels, at least one) an FMA chain a lane, block sums
-            added ascending a lane, lanes past n dropped, tree over lanes (i+8, i+4, i+2, i+1), groups added ascending.
-conv2d_pack  weights for LANES 1 in the order that conv2d_forward wants: its own business, size conv2d_packed_floats().
+            block of output pixels (as many whole rows as hold 32; a row wider than 32 is cut after every 32) an FMA chain a
+            lane, block sums added ascending a lane to +0, lanes past n dropped; at last a tree over lanes (i+8, i+4, i+2, i+1).
+conv2d_pack  weights for LANES 1 in the order that conv2d_forward wants: its own business, filters of a group rounded up to
+            a multiple of 16: groups * ceil(filters / groups / 16) * 16 * (channels / groups) * u * v floats.
 linear_forward   y[t, o] = relu(residual + (bias[o] + sum_k x[t, k] weight[o, k])), t < positions; chains of 256 along k.
 linear_backward_input   dx[t, k] = sum_o dy[t, o] weight[o, k], chains of 256 along o.
-linear_backward_weight  dweight[o, k] = sum over images n and t of dy x: chains over ascending (group, t, lane), 256 long.
+linear_backward_weight  dweight[o, k] = sum over images n and t of dy x: pairs (group, t) ascending, chains over the lanes
+            (those below n) of 16 pairs.
 linear_pack  as conv2d_pack: ((out_features + 15) / 16) * in_features * 16 floats.
 
 max_pool2d_forward   windows clipped to the image; the first of ties wins, a NaN wins over all; padding is -inf, never chosen.

@@ -1,5 +1,6 @@
 /* As avx512.h, for AVX2 with FMA. */
 #include <immintrin.h>
+#define VF_REGISTERS 16
 enum { VF = 8 };
 typedef float vf __attribute__((vector_size(32)));
 typedef int32_t vi __attribute__((vector_size(32)));
@@ -13,3 +14,11 @@ static inline __m256i vf_first_mask(int k) {
 }
 static inline vf vf_load_first(const float *p, int k) { return (vf)_mm256_maskload_ps(p, vf_first_mask(k)); }
 static inline void vf_store_first(float *p, vf a, int k) { _mm256_maskstore_ps(p, vf_first_mask(k), (__m256)a); }
+static inline vf vf_zip_low(vf a, vf b) {
+    const __m256 low = _mm256_unpacklo_ps((__m256)a, (__m256)b), high = _mm256_unpackhi_ps((__m256)a, (__m256)b);
+    return (vf)_mm256_permute2f128_ps(low, high, 0x20);
+}
+static inline vf vf_zip_high(vf a, vf b) {
+    const __m256 low = _mm256_unpacklo_ps((__m256)a, (__m256)b), high = _mm256_unpackhi_ps((__m256)a, (__m256)b);
+    return (vf)_mm256_permute2f128_ps(low, high, 0x31);
+}

@@ -1,6 +1,7 @@
 /* The vector operations that need to know the instruction set: AVX-512 (F, BW, DQ, VL). The same names in every file of
    this folder; + - * / and comparisons are the compiler's vector operators. */
 #include <immintrin.h>
+#define VF_REGISTERS 32
 enum { VF = 16 };                                                     /* floats in a vector */
 typedef float vf __attribute__((vector_size(64)));
 typedef int32_t vi __attribute__((vector_size(64)));                  /* a comparison's result: 0 or -1 a lane */
@@ -12,3 +13,12 @@ static inline vf vf_sqrt(vf a) { return (vf)_mm512_sqrt_ps((__m512)a); }
 /* the first k floats (0 <= k <= VF); the others are neither read nor written, and come as 0 */
 static inline vf vf_load_first(const float *p, int k) { return (vf)_mm512_maskz_loadu_ps((__mmask16)((1u << k) - 1), p); }
 static inline void vf_store_first(float *p, vf a, int k) { _mm512_mask_storeu_ps(p, (__mmask16)((1u << k) - 1), (__m512)a); }
+/* a0 b0 a1 b1 ...: the first and the second half of it */
+static inline vf vf_zip_low(vf a, vf b) {
+    const __m512i index = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+    return (vf)_mm512_permutex2var_ps((__m512)a, index, (__m512)b);
+}
+static inline vf vf_zip_high(vf a, vf b) {
+    const __m512i index = _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+    return (vf)_mm512_permutex2var_ps((__m512)a, index, (__m512)b);
+}

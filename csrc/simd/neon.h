@@ -1,5 +1,6 @@
 /* As avx512.h, for AArch64. */
 #include <arm_neon.h>
+#define VF_REGISTERS 32
 enum { VF = 4 };
 typedef float vf __attribute__((vector_size(16)));
 typedef int32_t vi __attribute__((vector_size(16)));
@@ -18,3 +19,5 @@ static inline void vf_store_first(float *p, vf a, int k) {
     vf_store(t, a);
     for (int i = 0; i < k; i++) p[i] = t[i];
 }
+static inline vf vf_zip_low(vf a, vf b) { return (vf)vzip1q_f32((float32x4_t)a, (float32x4_t)b); }
+static inline vf vf_zip_high(vf a, vf b) { return (vf)vzip2q_f32((float32x4_t)a, (float32x4_t)b); }

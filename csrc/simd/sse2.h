@@ -1,5 +1,6 @@
 /* As avx512.h, for the x86-64 baseline: no FMA there, so its bits differ from the other targets'. */
 #include <emmintrin.h>
+#define VF_REGISTERS 16
 enum { VF = 4 };
 typedef float vf __attribute__((vector_size(16)));
 typedef int32_t vi __attribute__((vector_size(16)));
@@ -18,3 +19,5 @@ static inline void vf_store_first(float *p, vf a, int k) {
     vf_store(t, a);
     for (int i = 0; i < k; i++) p[i] = t[i];
 }
+static inline vf vf_zip_low(vf a, vf b) { return (vf)_mm_unpacklo_ps((__m128)a, (__m128)b); }
+static inline vf vf_zip_high(vf a, vf b) { return (vf)_mm_unpackhi_ps((__m128)a, (__m128)b); }

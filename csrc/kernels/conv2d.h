@@ -1,0 +1,67 @@
+/* conv2d: forward, and its two gradients. Formulas and the order of sums in fastnn.h. */
+#include "conv2d_map.h"
+#include "conv2d_batch.h"
+#include "conv2d_image.h"
+#include "conv2d_weight.h"
+
+/* One filter's pixel at a time, for windows too large to be copied. */
+static void K(conv2d_any)(const conv2d_map *m, const job *j) {
+    const int64_t units = m->groups * m->filters * m->rows, plane = m->height * m->width, y_plane = m->y_height * m->y_width;
+    for (int64_t unit = units * j->part / j->parts; unit < units * (j->part + 1) / j->parts; unit++) {
+        const int64_t filter = unit / m->rows, row = unit % m->rows, g = filter / m->filters;
+        const float *w = m->weight + g * m->w_group + filter % m->filters * m->w_filter;
+        const float *x = m->x + g * m->channels * plane * LANES;
+        for (int64_t n = 0; n < m->columns * (LANES / VL); n++) {
+            const int64_t column = n / (LANES / VL), piece = n % (LANES / VL) * VL;
+            V total = v_set1(0);
+            for (int64_t c = 0; c < m->channels; c += m->block) {
+                V sum = v_set1(0);
+                for (int64_t t = 0; t < m->taps[0] * m->taps[1]; t++) {
+                    const int64_t u = t / m->taps[1], v = t % m->taps[1];
+                    const int64_t xr = m->x_first[0] + row * m->x_step[0] + u * m->x_tap[0];
+                    const int64_t xc = m->x_first[1] + column * m->x_step[1] + v * m->x_tap[1];
+                    if (xr < 0 || xr >= m->height || xc < 0 || xc >= m->width) continue;
+                    for (int64_t i = c; i < smaller(m->channels, c + m->block); i++)
+                        sum = v_fma(v_load(x + (i * plane + xr * m->width + xc) * LANES + piece),
+                                    v_set1(w[i * m->w_channel + u * m->w_tap[0] + v * m->w_tap[1]]), sum);
+                }
+                total = c ? total + sum : sum;
+            }
+            const int64_t at = (filter * y_plane + (m->y_first[0] + row * m->y_step[0]) * m->y_width
+                                + m->y_first[1] + column * m->y_step[1]) * LANES + piece;
+            if (m->bias) total = total + v_set1(m->bias[filter]);
+            if (m->residual) total = total + v_load(m->residual + at);
+            if (m->relu) total = v_select(total <= v_set1(0), v_set1(0), total);
+            v_store(m->y + at, total);
+        }
+    }
+}
+
+static void K(conv2d_run)(const conv2d_map *m, const job *j) {
+    const int done = LANES == 16 ? conv2d_batch(m, j) : conv2d_image(m, j);
+    if (!done) K(conv2d_any)(m, j);
+}
+
+static void K(conv2d_forward)(const conv2d_forward_args *a, const job *j) {
+    conv2d_map m;
+    conv2d_forward_map(&m, a);
+    m.x = a->x.p + j->group * a->x.stride;
+    m.y = a->y.p + j->group * a->y.stride;
+    if (a->residual.p) m.residual = a->residual.p + j->group * a->residual.stride;
+    K(conv2d_run)(&m, j);
+}
+
+static void K(conv2d_backward_input)(const conv2d_backward_input_args *a, const job *j) {
+    conv2d_map m;
+    for (int64_t i = 0; i < a->stride[0]; i++)
+        for (int64_t k = 0; k < a->stride[1]; k++) {
+            conv2d_backward_map(&m, a, i, k);
+            m.x = a->dy.p + j->group * a->dy.stride;
+            m.y = a->dx.p + j->group * a->dx.stride;
+            if (m.rows && m.columns) K(conv2d_run)(&m, j);
+        }
+}
+
+#if LANES == 16
+static void K(conv2d_backward_weight)(const conv2d_backward_weight_args *a, const job *j) { conv2d_weight(a, j); }
+#endif

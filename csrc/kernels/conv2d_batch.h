@@ -1,0 +1,153 @@
+/* A conv2d_map for 16 images in the lanes: copies the pixels of x that a chunk of the grid needs, zeros outside the image,
+   to scratch (there no power of two separates channels, and borders cost nothing), then runs tiles of pixels x filters. */
+#ifndef FASTNN_CONV2D_BATCH_H
+#define FASTNN_CONV2D_BATCH_H
+#include "conv2d_map.h"
+
+enum { IMAGES = 16, PIECES = IMAGES / VF };               /* vectors a feature */
+
+/* How one axis is copied: line k is x's index first + k step, pixel n of the chunk with tap t is on line n pixel + t tap + tap0. */
+typedef struct { int64_t start, step, pixel, tap, tap0, taps; } copy_axis;
+
+static inline int64_t copy_lines(const copy_axis *c, int64_t pixels) {
+    return c->taps ? (pixels - 1) * c->pixel + (c->taps - 1) * (c->tap < 0 ? -c->tap : c->tap) + 1 : 0;
+}
+
+static inline copy_axis copy_axis_of(const conv2d_map *m, int axis) {
+    const int64_t taps = m->taps[axis], step = m->x_step[axis], tap = m->x_tap[axis];
+    if (taps <= 1) return (copy_axis){0, step, 1, 0, 0, taps};
+    const int64_t start = smaller(0, (taps - 1) * tap);
+    return (copy_axis){start, 1, step, tap, -start, taps};
+}
+
+typedef struct {
+    copy_axis row, column;
+    int64_t rows, columns, pitch, block;                  /* pixels of a chunk; vectors of a copied row; channels at once */
+    int64_t *a_tap, *b_tap;
+    float *copy;
+} conv2d_chunks;
+
+/* False if scratch is too small for a single pixel. */
+static int conv2d_chunks_of(conv2d_chunks *c, const conv2d_map *m, float *scratch) {
+    const int64_t taps = m->taps[0] * m->taps[1], capacity = (SCRATCH_FLOATS - 4 * taps) / IMAGES - 1;
+    enum { ENOUGH = 6144 };                               /* vectors: leaves half of a 1 MB L2 to the rest */
+    c->row = copy_axis_of(m, 0);
+    c->column = copy_axis_of(m, 1);
+    c->block = smaller(m->block, m->channels);
+    c->rows = m->rows;
+    if (c->row.taps > 1 && (c->row.tap * c->row.tap > 1 || c->row.pixel > c->row.taps)) {
+        c->row = (copy_axis){0, m->x_tap[0], 0, 1, 0, m->taps[0]};    /* rows of one pixel row that lie apart */
+        c->rows = 1;
+    }
+    c->columns = m->columns;
+    const int64_t least = copy_lines(&c->row, 1) * c->block;
+    while (c->columns > 1 && least * (copy_lines(&c->column, c->columns) | 1) > (c->columns > 32 ? ENOUGH : capacity))
+        c->columns = ceil_div(c->columns, 2);
+    c->pitch = copy_lines(&c->column, c->columns) | 1;
+    while (c->rows > 1 && copy_lines(&c->row, c->rows) * c->block * c->pitch > ENOUGH) c->rows = ceil_div(c->rows, 2);
+    if (taps > SCRATCH_FLOATS / 16 || copy_lines(&c->row, c->rows) * c->block * c->pitch > capacity) return 0;
+    c->copy = scratch;
+    c->a_tap = (int64_t *)(scratch + SCRATCH_FLOATS) - 2 * taps;
+    c->b_tap = c->a_tap + taps;
+    for (int64_t u = 0; u < m->taps[0]; u++)
+        for (int64_t v = 0; v < m->taps[1]; v++) {
+            const int64_t line = c->row.tap0 + u * c->row.tap, column = c->column.tap0 + v * c->column.tap;
+            c->a_tap[u * m->taps[1] + v] = (line * c->block * c->pitch + column) * IMAGES;
+            c->b_tap[u * m->taps[1] + v] = u * m->w_tap[0] + v * m->w_tap[1];
+        }
+    return 1;
+}
+
+static inline void copy_images(float *y, const float *x, int64_t count, int64_t x_step) {
+    for (int64_t i = 0; i < count; i++)
+        for (int k = 0; k < IMAGES; k += VF) vf_store(y + i * IMAGES + k, vf_load(x + i * x_step * IMAGES + k));
+}
+
+static inline void zero_images(float *y, int64_t count) {
+    for (int64_t i = 0; i < count * IMAGES; i += VF) vf_store(y + i, vf_set1(0));
+}
+
+/* One copied row: x[first + k step], zeros outside [0, size). */
+static inline void copy_row(float *y, const float *x, int64_t first, int64_t step, int64_t count, int64_t size) {
+    const int64_t before = smaller(count, first < 0 ? ceil_div(-first, step) : 0);
+    const int64_t end = larger(before, smaller(count, first < size ? (size - 1 - first) / step + 1 : 0));
+    zero_images(y, before);
+    copy_images(y + before * IMAGES, x + (first + before * step) * IMAGES, end - before, step);
+    zero_images(y + end * IMAGES, count - end);
+}
+
+/* x: the first channel of the block. */
+static void conv2d_copy(const conv2d_map *m, const conv2d_chunks *c, const float *x, int64_t channels, const rectangle *at) {
+    const int64_t lines = copy_lines(&c->row, at->lines), width = copy_lines(&c->column, at->cells);
+    const int64_t row = m->x_first[0] + at->line * m->x_step[0] + c->row.start;
+    const int64_t column = m->x_first[1] + at->cell * m->x_step[1] + c->column.start;
+    for (int64_t i = 0; i < channels; i++)
+        for (int64_t k = 0; k < lines; k++) {
+            float *y = c->copy + (k * c->block + i) * c->pitch * IMAGES;
+            const int64_t line = row + k * c->row.step;
+            if (line < 0 || line >= m->height) zero_images(y, width);
+            else copy_row(y, x + (i * m->height + line) * m->width * IMAGES, column, c->column.step, width, m->width);
+        }
+}
+
+/* Tiles over the pixels `at` and filters [first, end) of group g, for the channels that begin at `channel`. */
+static void conv2d_tiles(const conv2d_map *m, const conv2d_chunks *c, const rectangle *at, int64_t g, int64_t channel,
+                         int64_t first, int64_t end) {
+    const int64_t vectors = at->lines * at->cells * PIECES, plane = m->y_height * m->y_width * IMAGES;
+    const tile_shape *shape = tile_choose(end - first, vectors);
+    const int last = channel + c->block >= m->channels;
+    const int64_t offset = g * m->filters * plane;
+    float bias[TILE_F];
+    tile t = {
+        .a_tap = c->a_tap, .b_tap = c->b_tap, .taps = m->taps[0] * m->taps[1],
+        .count = smaller(c->block, m->channels - channel), .a_step = c->pitch * IMAGES, .b_step = m->w_channel,
+        .lanes = VF, .add = channel > 0, .y = m->y + offset, .bias = last && m->bias ? bias : NULL,
+        .residual = last && m->residual ? m->residual + offset : NULL, .relu = last && m->relu,
+    };
+    for (int64_t f = first; f < end; f += shape->f) {
+        for (int i = 0; i < shape->f; i++) {
+            const int64_t filter = smaller(f + i, end - 1);
+            t.b[i] = m->weight + g * m->w_group + filter * m->w_filter + channel * m->w_channel;
+            t.y_f[i] = filter * plane;
+            if (m->bias) bias[i] = m->bias[g * m->filters + filter];
+        }
+        int64_t row = 0, column = 0, piece = 0;
+        for (int64_t p = 0; p < vectors; p += shape->p) {
+            for (int i = 0; i < shape->p; i++) {
+                t.a[i] = c->copy + (row * c->row.pixel * c->block * c->pitch + column * c->column.pixel) * IMAGES + piece * VF;
+                t.y_p[i] = ((m->y_first[0] + (at->line + row) * m->y_step[0]) * m->y_width
+                            + m->y_first[1] + (at->cell + column) * m->y_step[1]) * IMAGES + piece * VF;
+                if (p + i + 1 >= vectors) continue;       /* the last vector again */
+                if (++piece == PIECES) piece = 0, column++;
+                if (column == at->cells) column = 0, row++;
+            }
+            shape->run[TILE_VS](&t);
+        }
+    }
+}
+
+/* One part of the map's pixels and filters. False if it needs conv2d_any. */
+static int conv2d_batch(const conv2d_map *m, const job *j) {
+    enum { FILTERS = 16 };                                /* the unit of filters */
+    conv2d_chunks c;
+    if (!conv2d_chunks_of(&c, m, j->scratch)) return 0;
+    const int64_t cells = ceil_div(m->filters, FILTERS), units = m->groups * m->rows * cells;
+    int64_t unit = units * j->part / j->parts;
+    rectangle r;
+    while (next_rectangle(&r, &unit, units * (j->part + 1) / j->parts, cells, m->rows)) {
+        const int64_t g = r.line / m->rows, top = r.line % m->rows;
+        const int64_t first = r.cell * FILTERS, end = smaller(m->filters, (r.cell + r.cells) * FILTERS);
+        const float *x = m->x + g * m->channels * m->height * m->width * IMAGES;
+        for (int64_t i = 0; i < r.lines; i += c.rows)
+            for (int64_t k = 0; k < m->columns; k += c.columns) {
+                const rectangle at = {top + i, smaller(c.rows, r.lines - i), k, smaller(c.columns, m->columns - k)};
+                for (int64_t channel = 0; channel < m->channels; channel += c.block) {
+                    const int64_t channels = smaller(c.block, m->channels - channel);
+                    conv2d_copy(m, &c, x + channel * m->height * m->width * IMAGES, channels, &at);
+                    conv2d_tiles(m, &c, &at, g, channel, first, end);
+                }
+            }
+    }
+    return 1;
+}
+#endif

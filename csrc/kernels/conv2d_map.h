@@ -1,0 +1,97 @@
+/* What conv2d_forward and conv2d_backward_input have in common: each pixel of a grid of y is a sum over taps (pixels of x
+   at fixed distances) and channels. Forward: one grid, every pixel of y. Backward: y is dx, x is dy, and for stride (s0, s1)
+   there are s0 * s1 grids, each with the taps that reach it. Named after the forward. */
+#ifndef FASTNN_CONV2D_MAP_H
+#define FASTNN_CONV2D_MAP_H
+#include "slice.h"
+#include "tile.h"
+
+typedef struct {
+    int64_t groups, channels, height, width;              /* x: channels of one group of channels */
+    int64_t filters, y_height, y_width;                   /* y: likewise */
+    int64_t rows, columns;                                /* the grid: pixel (r, q) of it is y's pixel */
+    int64_t y_first[2], y_step[2];                        /*     y_first + (r, q) y_step */
+    int64_t x_first[2], x_step[2], x_tap[2];              /* its tap (u, v) is x's pixel x_first + (r, q) x_step + (u, v) x_tap */
+    int64_t taps[2];
+    int64_t block;                                        /* channels of one chain */
+    const float *weight, *packed, *bias;
+    int64_t w_group, w_filter, w_channel, w_tap[2];       /* steps in weight */
+    const float *x, *residual;                            /* of this call's images */
+    float *y;
+    int relu;
+} conv2d_map;
+
+static inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+/* Channels in one chain (fastnn.h: order of the sum). */
+static inline int64_t conv2d_block(const int64_t *kernel) {
+    const int64_t area = kernel[0] * kernel[1];
+    return area == 1 ? 256 : area <= 9 ? 32 : area <= 25 ? 16 : 8;
+}
+
+/* A rectangle of units: lines first .. first + count, in each of them cells .. */
+typedef struct { int64_t line, lines, cell, cells; } rectangle;
+
+/* Cuts the units [*unit, end), `cells` to a line, into rectangles, at most three; false when none is left. No rectangle
+   crosses a multiple of `period` lines. */
+static inline int next_rectangle(rectangle *r, int64_t *unit, int64_t end, int64_t cells, int64_t period) {
+    if (*unit >= end) return 0;
+    r->line = *unit / cells;
+    r->cell = *unit % cells;
+    if (r->cell || end - *unit < cells) {
+        r->lines = 1;
+        r->cells = smaller(cells - r->cell, end - *unit);
+    } else {
+        r->lines = smaller((end - *unit) / cells, period - r->line % period);
+        r->cells = cells;
+    }
+    *unit += r->lines * r->cells;
+    return 1;
+}
+
+static inline void conv2d_forward_map(conv2d_map *m, const conv2d_forward_args *a) {
+    *m = (conv2d_map){
+        .groups = a->groups, .channels = a->channels / a->groups, .height = a->height, .width = a->width,
+        .filters = a->filters / a->groups, .y_height = a->out_height, .y_width = a->out_width,
+        .rows = a->out_height, .columns = a->out_width, .y_step = {1, 1},
+        .x_first = {-a->padding[0], -a->padding[2]}, .x_step = {a->stride[0], a->stride[1]},
+        .x_tap = {a->dilation[0], a->dilation[1]}, .taps = {a->kernel[0], a->kernel[1]}, .block = conv2d_block(a->kernel),
+        .weight = a->weight, .packed = a->packed, .bias = a->bias, .relu = (int)a->relu,
+        .w_tap = {a->kernel[1], 1}, .w_channel = a->kernel[0] * a->kernel[1],
+    };
+    m->w_filter = m->w_channel * m->channels;
+    m->w_group = m->w_filter * m->filters;
+}
+
+/* Along one axis, the grid of pixels y = first mod stride: its taps, and where they lie in dy. */
+static inline int64_t conv2d_backward_axis(conv2d_map *m, const conv2d_backward_input_args *a, int axis, int64_t phase) {
+    const int64_t stride = a->stride[axis], dilation = a->dilation[axis], before = a->padding[axis ? 2 : 0];
+    const int64_t size = axis ? a->width : a->height, kernel = a->kernel[axis];
+    const int64_t first = ((phase - before) % stride + stride) % stride;
+    int64_t tap = 0, tap_step = 1;
+    while (tap < stride && tap * dilation % stride != phase) tap++;
+    while (tap_step * dilation % stride) tap_step++;
+    m->y_first[axis] = first;
+    m->y_step[axis] = stride;
+    m->taps[axis] = tap < stride && tap < kernel ? (kernel - 1 - tap) / tap_step + 1 : 0;
+    m->x_first[axis] = m->taps[axis] ? (first + before - tap * dilation) / stride : 0;
+    m->x_step[axis] = 1;
+    m->x_tap[axis] = -(tap_step * dilation / stride);
+    m->w_tap[axis] = tap_step * (axis ? 1 : a->kernel[1]);
+    m->weight += (m->taps[axis] ? tap : 0) * (axis ? 1 : a->kernel[1]);
+    return first < size ? (size - 1 - first) / stride + 1 : 0;
+}
+
+/* Grid (i, j) of stride[0] * stride[1]. */
+static inline void conv2d_backward_map(conv2d_map *m, const conv2d_backward_input_args *a, int64_t i, int64_t j) {
+    *m = (conv2d_map){
+        .groups = a->groups, .channels = a->filters / a->groups, .height = a->out_height, .width = a->out_width,
+        .filters = a->channels / a->groups, .y_height = a->height, .y_width = a->width,
+        .block = conv2d_block(a->kernel), .weight = a->weight, .w_filter = a->kernel[0] * a->kernel[1],
+    };
+    m->w_channel = m->w_filter * m->filters;
+    m->w_group = m->w_channel * m->channels;
+    m->rows = conv2d_backward_axis(m, a, 0, i);
+    m->columns = conv2d_backward_axis(m, a, 1, j);
+}
+#endif

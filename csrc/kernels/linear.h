@@ -1,0 +1,29 @@
+/* linear: forward, and its two gradients. Formulas and the order of sums in fastnn.h. */
+#include "linear_tiles.h"
+#include "linear_image.h"
+#include "linear_weight.h"
+
+static void K(linear_forward)(const linear_forward_args *a, const job *j) {
+    const float *x = a->x.p + j->group * a->x.stride;
+    const float *residual = a->residual.p ? a->residual.p + j->group * a->residual.stride : NULL;
+    float *y = a->y.p + j->group * a->y.stride;
+    const linear_map m = {
+        .a = x, .b = a->weight, .bias = a->bias, .residual = residual, .y = y, .relu = (int)a->relu,
+        .a_position = a->in_features * LANES, .a_k = LANES, .b_f = a->in_features, .b_k = 1,
+        .y_position = a->out_features * LANES, .y_f = LANES, .k = a->in_features, .mode = TILE_VS, .a_pieces = PIECES, .b_pieces = 1};
+    if (LANES == 16) linear_part(&m, a->positions, a->out_features, j);
+    else linear_image(a, x, y, residual, j);
+}
+
+static void K(linear_backward_input)(const linear_backward_input_args *a, const job *j) {
+    const linear_map m = {
+        .a = a->dy.p + j->group * a->dy.stride, .b = a->weight, .y = a->dx.p + j->group * a->dx.stride,
+        .a_position = a->out_features * LANES, .a_k = LANES, .b_f = 1, .b_k = a->in_features,
+        .y_position = a->in_features * LANES, .y_f = LANES, .k = a->out_features, .mode = TILE_VS, .a_pieces = PIECES, .b_pieces = 1};
+    if (LANES == 16) linear_part(&m, a->positions, a->in_features, j);
+    else linear_image_backward(&m, a->positions, a->in_features, j);
+}
+
+#if LANES == 16
+static void K(linear_backward_weight)(const linear_backward_weight_args *a, const job *j) { linear_weight(a, j); }
+#endif

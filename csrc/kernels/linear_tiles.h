@@ -1,0 +1,77 @@
+/* Linear layers as tiles: the same code for 16 images in the lanes (weights broadcast) and for one row (outputs in the lanes). */
+#ifndef FASTNN_LINEAR_TILES_H
+#define FASTNN_LINEAR_TILES_H
+#include "conv2d_batch.h"
+
+enum { LINEAR_CHAIN = 256, LINEAR_UNIT = 16 };            /* terms of a chain; the unit that parts are cut in */
+
+/* y[t, f] = sum_k a[t, k] b[f, k] by strides (floats); chains of 256 along k. t counts positions, each of a_pieces vectors;
+   f counts weights of one k: of each b_pieces vectors, or broadcast ones. add: to what y holds. */
+typedef struct {
+    const float *a, *b, *bias, *residual;
+    float *y;
+    int64_t a_position, a_k, b_f, b_k, y_position, y_f, k;
+    int mode, a_pieces, b_pieces, add, relu;
+} linear_map;
+
+static void linear_tiles(const linear_map *m, const rectangle *at) {
+    static const int64_t tap[1] = {0};
+    const int64_t vectors = at->lines * m->a_pieces;
+    const tile_shape *shape = tile_choose(at->cells, vectors);
+    float bias[TILE_F];
+    for (int64_t k = 0; k == 0 || k < m->k; k += LINEAR_CHAIN) {
+        const int last = k + LINEAR_CHAIN >= m->k;
+        tile t = {.a_tap = tap, .b_tap = tap, .taps = 1, .count = smaller(LINEAR_CHAIN, m->k - k), .a_step = m->a_k,
+                  .b_step = m->b_k, .lanes = VF, .add = m->add || k > 0, .y = m->y, .bias = last && m->bias ? bias : NULL,
+                  .residual = last ? m->residual : NULL, .relu = last && m->relu};
+        for (int64_t f = 0; f < at->cells; f += shape->f) {
+            for (int i = 0; i < shape->f; i++) {
+                const int64_t feature = at->cell + smaller(f + i, at->cells - 1);
+                const int64_t b_piece = feature % m->b_pieces * VF;
+                t.b[i] = m->b + feature / m->b_pieces * m->b_f + k * m->b_k + b_piece;
+                t.y_f[i] = feature / m->b_pieces * m->y_f + b_piece;
+                if (m->bias) bias[i] = m->bias[feature];
+            }
+            for (int64_t p = 0; p < vectors; p += shape->p) {
+                for (int i = 0; i < shape->p; i++) {
+                    const int64_t v = smaller(p + i, vectors - 1), position = at->line + v / m->a_pieces, piece = v % m->a_pieces * VF;
+                    t.a[i] = m->a + position * m->a_position + k * m->a_k + piece;
+                    t.y_p[i] = position * m->y_position + piece;
+                }
+                shape->run[m->mode](&t);
+            }
+        }
+    }
+}
+
+/* y[i][k] = x[k][i] for k < count, zeros from there to k = 16; i < width; both at most 16. */
+static inline void transpose_block(float *y, int64_t y_step, const float *x, int64_t x_step, int64_t count, int64_t width) {
+    for (int i = 0; i < width; i += VF)
+        for (int k = 0; k < 16; k += VF) {
+            vf a[VF], b[VF];
+            UNROLL for (int r = 0; r < VF; r++)
+                a[r] = k + r < count ? vf_load_run(x + (k + r) * x_step + i, width - i) : vf_set1(0);
+            UNROLL for (int pass = VF; pass > 1; pass /= 2) {
+                UNROLL for (int r = 0; r < VF / 2; r++) {
+                    b[2 * r] = vf_zip_low(a[r], a[r + VF / 2]);
+                    b[2 * r + 1] = vf_zip_high(a[r], a[r + VF / 2]);
+                }
+                UNROLL for (int r = 0; r < VF; r++) a[r] = b[r];
+            }
+            UNROLL for (int r = 0; r < VF; r++)
+                if (i + r < width) vf_store(y + (i + r) * y_step + k, a[r]);
+        }
+}
+
+/* The map's part: positions x features. */
+static void linear_part(const linear_map *m, int64_t positions, int64_t features, const job *j) {
+    const int64_t cells = ceil_div(features, LINEAR_UNIT), units = positions * cells;
+    int64_t unit = units * j->part / j->parts;
+    rectangle r;
+    while (next_rectangle(&r, &unit, units * (j->part + 1) / j->parts, cells, positions)) {
+        r.cell *= LINEAR_UNIT;
+        r.cells = smaller(features - r.cell, r.cells * LINEAR_UNIT);
+        linear_tiles(m, &r);
+    }
+}
+#endif

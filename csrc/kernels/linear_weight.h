@@ -1,0 +1,68 @@
+/* linear_backward_weight: x transposed in scratch to a row an image, so that lanes are inputs k and dy's are broadcast. */
+#ifndef FASTNN_LINEAR_WEIGHT_H
+#define FASTNN_LINEAR_WEIGHT_H
+#include "linear_tiles.h"
+
+enum { CHAIN_UNITS = 16, WEIGHT_K = 128, WEIGHT_PITCH = WEIGHT_K + 16, WEIGHT_O = 256 };
+
+/* A rectangle of dweight (lines: k, cells: o; at most WEIGHT_K x WEIGHT_O). A unit is a group of images at one position. */
+static void linear_weight_part(const linear_backward_weight_args *a, const rectangle *at, const job *j) {
+    const int64_t units = ceil_div(j->n, IMAGES) * a->positions, full = j->n / IMAGES * a->positions;
+    const int64_t vectors = ceil_div(at->lines, VF);
+    const tile_shape *shape = tile_choose(at->cells, vectors);
+    float *state = j->scratch, *xt = state + WEIGHT_O * WEIGHT_PITCH, *chain = xt + CHAIN_UNITS * IMAGES * WEIGHT_PITCH;
+    int64_t a_tap[CHAIN_UNITS], b_tap[CHAIN_UNITS];
+    for (int64_t unit = 0; unit < units; unit += CHAIN_UNITS) {
+        const int64_t count = smaller(CHAIN_UNITS, units - unit), whole = larger(0, smaller(count, full - unit));
+        for (int64_t i = 0; i < count; i++) {
+            const int64_t group = (unit + i) / a->positions, position = (unit + i) % a->positions;
+            const float *x = a->x.p + group * a->x.stride + (position * a->in_features + at->line) * IMAGES;
+            a_tap[i] = i * IMAGES * WEIGHT_PITCH;
+            b_tap[i] = group * a->dy.stride + position * a->out_features * IMAGES;
+            for (int64_t k = 0; k < at->lines; k += IMAGES)
+                transpose_block(xt + a_tap[i] + k, WEIGHT_PITCH, x + k * IMAGES, IMAGES, smaller(IMAGES, at->lines - k), IMAGES);
+        }
+        tile t = {.a_step = WEIGHT_PITCH, .b_step = 1, .lanes = VF, .add = unit > 0, .y = state, .chain = chain};
+        for (int64_t f = 0; f < at->cells; f += shape->f)
+            for (int64_t p = 0; p < vectors; p += shape->p) {
+                for (int i = 0; i < shape->f; i++) {
+                    const int64_t o = smaller(f + i, at->cells - 1);
+                    t.b[i] = a->dy.p + (at->cell + o) * IMAGES;
+                    t.y_f[i] = o * WEIGHT_PITCH;
+                }
+                for (int i = 0; i < shape->p; i++) {
+                    t.y_p[i] = smaller(p + i, vectors - 1) * VF;
+                    t.a[i] = xt + t.y_p[i];
+                }
+                t.a_tap = a_tap, t.b_tap = b_tap, t.taps = whole, t.count = IMAGES;
+                t.resume = 0, t.suspend = whole < count;
+                shape->run[TILE_VS](&t);
+                if (whole == count) continue;
+                t.a_tap += whole, t.b_tap += whole, t.taps = count - whole, t.count = j->n % IMAGES;
+                t.resume = 1, t.suspend = 0;
+                shape->run[TILE_VS](&t);
+            }
+    }
+    for (int64_t o = 0; o < at->cells; o++)
+        for (int64_t k = 0; k < at->lines; k += VF) {
+            float *y = (float *)a->dweight + (at->cell + o) * a->in_features + at->line + k;
+            const vf sum = vf_load(state + o * WEIGHT_PITCH + k);
+            vf_store_run(y, sum, at->lines - k);
+        }
+}
+
+static void linear_weight(const linear_backward_weight_args *a, const job *j) {
+    const int64_t lines = ceil_div(a->in_features, LINEAR_UNIT), cells = ceil_div(a->out_features, LINEAR_UNIT);
+    int64_t unit = lines * cells * j->part / j->parts;
+    rectangle r;
+    while (next_rectangle(&r, &unit, lines * cells * (j->part + 1) / j->parts, cells, lines)) {
+        const int64_t k_end = smaller(a->in_features, (r.line + r.lines) * LINEAR_UNIT);
+        const int64_t o_end = smaller(a->out_features, (r.cell + r.cells) * LINEAR_UNIT);
+        for (int64_t k = r.line * LINEAR_UNIT; k < k_end; k += WEIGHT_K)
+            for (int64_t o = r.cell * LINEAR_UNIT; o < o_end; o += WEIGHT_O) {
+                const rectangle at = {k, smaller(WEIGHT_K, k_end - k), o, smaller(WEIGHT_O, o_end - o)};
+                linear_weight_part(a, &at, j);
+            }
+    }
+}
+#endif

@@ -1,0 +1,111 @@
+/* The one inner loop of convolution and linear layers: a tile of sums of products held in registers,
+       y[f][p] = sum over taps t, then over i < count, of a[p][a_tap[t] + i a_step] * b[f][b_tap[t] + i b_step],
+   one FMA chain from +0 (or from where an earlier call stopped) for each element. One of a, b may be a broadcast scalar.
+   Tails repeat the last pointer: the tile then writes the same value twice. */
+#ifndef FASTNN_TILE_H
+#define FASTNN_TILE_H
+
+enum { TILE_P = 8, TILE_F = 16 };                                     /* the largest of any shape below */
+enum { TILE_VS, TILE_SV, TILE_VV, TILE_MODES };                       /* what a and b are: vectors or scalars */
+
+typedef struct {
+    const float *a[TILE_P], *b[TILE_F];
+    const int64_t *a_tap, *b_tap;
+    int64_t taps, count, a_step, b_step;
+    float *chain;                       /* where a chain cut in pieces waits: shape's f * p vectors */
+    int resume, suspend;                /* start from chain; stop there (and write nothing to y) */
+    float *y;                           /* y + y_p[p] + y_f[f] */
+    int64_t y_p[TILE_P], y_f[TILE_F];
+    int lanes;                          /* lanes to keep, the others of the sum become 0; VF: all */
+    int add;                            /* y + sum instead of sum */
+    const float *bias;                  /* then add bias[f], f in the tile; NULL: none */
+    const float *residual;              /* then add residual[y_p[p] + y_f[f]]; NULL: none */
+    int relu;
+} tile;
+
+static inline vf tile_load(const float *p, int scalar) { return scalar ? vf_set1(*p) : vf_load(p); }
+
+static inline vi tile_mask(int lanes) {
+    int32_t index[VF];
+    for (int i = 0; i < VF; i++) index[i] = i < lanes ? -1 : 0;
+    vi mask;
+    __builtin_memcpy(&mask, index, sizeof mask);
+    return mask;
+}
+
+#define UNROLL _Pragma("GCC unroll 16")
+#define TILE_EACH for (int f = 0; f < F; f++) UNROLL for (int p = 0; p < P; p++)
+
+static inline __attribute__((always_inline)) void tile_body(const tile *t, const int mode, const int F, const int P) {
+    const int a_scalar = mode == TILE_SV, b_scalar = mode == TILE_VS;
+    vf sum[TILE_F][TILE_P];
+    const float *a[TILE_P], *b[TILE_F];
+    UNROLL for (int p = 0; p < P; p++) a[p] = t->a[p];
+    UNROLL for (int f = 0; f < F; f++) b[f] = t->b[f];
+    UNROLL TILE_EACH sum[f][p] = vf_set1(0);
+    if (t->resume) UNROLL TILE_EACH sum[f][p] = vf_load(t->chain + (f * P + p) * VF);
+    const int64_t a_step = t->a_step, b_step = t->b_step, count = t->count;
+    for (int64_t tap = 0; tap < t->taps; tap++) {
+        int64_t ia = t->a_tap[tap], ib = t->b_tap[tap];
+        for (int64_t i = count; i > 0; i--, ia += a_step, ib += b_step) {
+            if (F > P) {                                              /* hold the shorter side in registers */
+                vf va[TILE_P];
+                UNROLL for (int p = 0; p < P; p++) va[p] = tile_load(a[p] + ia, a_scalar);
+                UNROLL for (int f = 0; f < F; f++) {
+                    const vf vb = tile_load(b[f] + ib, b_scalar);
+                    UNROLL for (int p = 0; p < P; p++) sum[f][p] = vf_fma(va[p], vb, sum[f][p]);
+                }
+            } else {
+                vf vb[TILE_F];
+                UNROLL for (int f = 0; f < F; f++) vb[f] = tile_load(b[f] + ib, b_scalar);
+                UNROLL for (int p = 0; p < P; p++) {
+                    const vf va = tile_load(a[p] + ia, a_scalar);
+                    UNROLL for (int f = 0; f < F; f++) sum[f][p] = vf_fma(va, vb[f], sum[f][p]);
+                }
+            }
+        }
+    }
+    if (t->suspend) {
+        UNROLL TILE_EACH vf_store(t->chain + (f * P + p) * VF, sum[f][p]);
+        return;
+    }
+    if (t->lanes < VF) {
+        const vi keep = tile_mask(t->lanes);
+        UNROLL TILE_EACH sum[f][p] = vf_select(keep, sum[f][p], vf_set1(0));
+    }
+    if (t->add) UNROLL TILE_EACH sum[f][p] = vf_load(t->y + t->y_p[p] + t->y_f[f]) + sum[f][p];
+    if (t->bias) UNROLL TILE_EACH sum[f][p] = sum[f][p] + vf_set1(t->bias[f]);
+    if (t->residual) UNROLL TILE_EACH sum[f][p] = sum[f][p] + vf_load(t->residual + t->y_p[p] + t->y_f[f]);
+    if (t->relu) UNROLL TILE_EACH sum[f][p] = vf_select((vi)(sum[f][p] <= vf_set1(0)), vf_set1(0), sum[f][p]);
+    UNROLL TILE_EACH vf_store(t->y + t->y_p[p] + t->y_f[f], sum[f][p]);
+}
+
+/* The shapes (F, P): as many sums as registers hold beside the shorter side and one of the longer. */
+#if VF_REGISTERS >= 32
+#define TILE_SHAPES(X) X(8, 3) X(6, 4) X(5, 5) X(4, 6) X(3, 8) X(2, 8) X(1, 8) X(16, 1) X(8, 1) X(4, 1)
+#else
+#define TILE_SHAPES(X) X(4, 3) X(3, 4) X(6, 2) X(2, 6) X(1, 8) X(8, 1) X(4, 1)
+#endif
+#define TILE_FUNCTIONS(F, P) \
+    static void tile_vs_##F##x##P(const tile *t) { tile_body(t, TILE_VS, F, P); } \
+    static void tile_sv_##F##x##P(const tile *t) { tile_body(t, TILE_SV, F, P); } \
+    static void tile_vv_##F##x##P(const tile *t) { tile_body(t, TILE_VV, F, P); }
+TILE_SHAPES(TILE_FUNCTIONS)
+
+typedef struct { int f, p; void (*run[TILE_MODES])(const tile *t); } tile_shape;
+#define TILE_ENTRY(F, P) {F, P, {tile_vs_##F##x##P, tile_sv_##F##x##P, tile_vv_##F##x##P}},
+static const tile_shape tile_shapes[] = {TILE_SHAPES(TILE_ENTRY)};
+
+/* The shape that computes f x p sums soonest. */
+static inline const tile_shape *tile_choose(int64_t f, int64_t p) {
+    const tile_shape *best = tile_shapes;
+    int64_t best_cost = INT64_MAX;
+    for (size_t i = 0; i < sizeof tile_shapes / sizeof *tile_shapes; i++) {
+        const tile_shape *s = &tile_shapes[i];
+        const int64_t sums = s->f * s->p, loads = s->f + s->p, step = (sums > loads ? sums : loads) + 1;
+        const int64_t cost = ((f + s->f - 1) / s->f) * ((p + s->p - 1) / s->p) * (step > 9 ? step : 9);
+        if (cost < best_cost) best = s, best_cost = cost;
+    }
+    return best;
+}
+#endif

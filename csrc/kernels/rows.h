@@ -1,4 +1,5 @@
 /* The ROW and REDUCE kernels, for the current LANES. One file a stem; REDUCE kernels stand under #if LANES == 16. */
+#include "../simd/math.h"
 #include "move.h"
 #include "elementwise.h"
 #include "reduce.h"

@@ -46,6 +46,6 @@ static inline float sf_fma(float a, float b, float c) { return __builtin_fmaf(a,
 #else
 static inline float sf_fma(float a, float b, float c) { return a * b + c; }
 #endif
-static inline float sf_sqrt(float a) { return __builtin_sqrtf(a); }
+static inline float sf_sqrt(float a) { return vf_sqrt(vf_set1(a))[0]; }              /* __builtin_sqrtf may call libm */
 static inline float sf_select(int32_t mask, float a, float b) { return mask ? a : b; }
 #endif

@@ -1,0 +1,62 @@
+/* avg_pool2d: the window's sum from +0 in row-major order, divided. */
+#include "slice.h"
+#include "pool.h"
+
+#ifndef FASTNN_AVG_POOL2D
+#define FASTNN_AVG_POOL2D
+/* one axis of a window: its real pixels, and what it counts for in the divisor */
+typedef struct { int64_t begin, end, counts; } extent;
+static inline extent extent_of(int64_t p, int64_t kernel, int64_t stride, int64_t padding, int64_t size, int64_t count_include_pad) {
+    int64_t begin = p * stride - padding, end = smaller(begin + kernel, size + padding), counts = end - begin;
+    begin = larger(begin, 0), end = larger(smaller(end, size), begin);
+    return (extent){begin, end, count_include_pad ? counts : end - begin};
+}
+#endif
+
+static inline V K(window_sum)(const float *x, int64_t width, extent h, extent w) {
+    V sum = v_set1(0.0f);
+    for (int64_t u = h.begin; u < h.end; u++)
+        for (int64_t v = w.begin; v < w.end; v++) sum += v_load(x + (u * width + v) * LANES);
+    return sum;
+}
+static inline void K(window_spread)(float *dx, V dy, int64_t width, extent h, extent w) {
+    for (int64_t u = h.begin; u < h.end; u++)
+        for (int64_t v = w.begin; v < w.end; v++) {
+            float *to = dx + (u * width + v) * LANES;
+            v_store(to, v_load(to) + dy);
+        }
+}
+
+static void K(avg_pool2d_forward)(const avg_pool2d_forward_args *a, const job *j) {
+    slice s = slice_of(j, a->channels, 1);
+    for (int64_t c = s.begin; c < s.end; c++) {
+        const float *x = a->x.p + j->group * a->x.stride + c * a->height * a->width * LANES;
+        float *y = a->y.p + j->group * a->y.stride + c * a->out_height * a->out_width * LANES;
+        for (int64_t p = 0; p < a->out_height; p++) {
+            extent h = extent_of(p, a->kernel[0], a->stride[0], a->padding[0], a->height, a->count_include_pad);
+            for (int64_t q = 0; q < a->out_width; q++, y += LANES) {
+                extent w = extent_of(q, a->kernel[1], a->stride[1], a->padding[1], a->width, a->count_include_pad);
+                V divisor = v_set1((float)(h.counts * w.counts));
+                for (int l = 0; l < LANES; l += VL) v_store(y + l, K(window_sum)(x + l, a->width, h, w) / divisor);
+            }
+        }
+    }
+}
+
+static void K(avg_pool2d_backward)(const avg_pool2d_backward_args *a, const job *j) {
+    slice s = slice_of(j, a->channels, 1);
+    int64_t plane = a->height * a->width * LANES;
+    for (int64_t c = s.begin; c < s.end; c++) {
+        const float *dy = a->dy.p + j->group * a->dy.stride + c * a->out_height * a->out_width * LANES;
+        float *dx = a->dx.p + j->group * a->dx.stride + c * plane;
+        __builtin_memset(dx, 0, (size_t)plane * 4);
+        for (int64_t p = 0; p < a->out_height; p++) {
+            extent h = extent_of(p, a->kernel[0], a->stride[0], a->padding[0], a->height, a->count_include_pad);
+            for (int64_t q = 0; q < a->out_width; q++, dy += LANES) {
+                extent w = extent_of(q, a->kernel[1], a->stride[1], a->padding[1], a->width, a->count_include_pad);
+                V divisor = v_set1((float)(h.counts * w.counts));
+                for (int l = 0; l < LANES; l += VL) K(window_spread)(dx + l, v_load(dy + l) / divisor, a->width, h, w);
+            }
+        }
+    }
+}

@@ -1,0 +1,83 @@
+/* Runs of any dtype, any stride in bytes and any alignment, to and from float32; and rows to lanes. */
+#ifndef FASTNN_CONVERT
+#define FASTNN_CONVERT
+#define DTYPE_CASES \
+    CASE(FLOAT32, float, v) CASE(FLOAT64, double, v) CASE(UINT8, uint8_t, v) CASE(INT8, int8_t, v) CASE(INT16, int16_t, v) \
+    CASE(UINT16, uint16_t, v) CASE(INT32, int32_t, v) CASE(UINT32, uint32_t, v) CASE(INT64, int64_t, v) \
+    CASE(UINT64, uint64_t, v) CASE(BOOL, uint8_t, v != 0)
+
+static void convert_run(float *y, const char *x, int64_t stride, int64_t count, int64_t dtype) {
+#define LOOP(type, value, step) \
+    for (int64_t i = 0; i < count; i++) { type v; __builtin_memcpy(&v, x + i * (step), sizeof v); y[i] = (float)(value); }
+#define CASE(name, type, value) \
+    case DTYPE_##name: if (stride == sizeof(type)) LOOP(type, value, (int64_t)sizeof(type)) else LOOP(type, value, stride) break;
+    switch (dtype) { DTYPE_CASES }
+#undef CASE
+#undef LOOP
+}
+
+/* elements [begin, begin + count) of a walk whose x strides are bytes */
+static void convert_walk(float *y, const char *x, const walk *w, int64_t begin, int64_t count, int64_t dtype) {
+    int64_t offset, unused;
+    for (int64_t done = 0, run; done < count; done += run) {
+        run = smaller(walk_run(w, begin + done, &offset, &unused), count - done);
+        convert_run(y + done, x + offset, w->x[0], run, dtype);
+    }
+}
+
+static void store_run(char *y, const float *x, int64_t stride, int64_t count, int64_t dtype) {
+#define LOOP(type, value) \
+    for (int64_t i = 0; i < count; i++) { type v = (type)(value); __builtin_memcpy(y + i * stride, &v, sizeof v); }
+    if (dtype == DTYPE_FLOAT32 && stride == 4) __builtin_memcpy(y, x, (size_t)count * 4);
+    else if (dtype == DTYPE_FLOAT32) LOOP(float, x[i])
+    else if (dtype == DTYPE_FLOAT64) LOOP(double, x[i])
+    else if (dtype == DTYPE_INT64) LOOP(int64_t, x[i])
+    else if (dtype == DTYPE_BOOL) LOOP(uint8_t, x[i] != 0)
+#undef LOOP
+}
+
+static void store_walk(char *y, const float *x, const walk *w, int64_t begin, int64_t count, int64_t dtype) {
+    int64_t offset, unused;
+    for (int64_t done = 0, run; done < count; done += run) {
+        run = smaller(walk_run(w, begin + done, &offset, &unused), count - done);
+        store_run(y + offset, x + done, w->x[0], run, dtype);
+    }
+}
+
+typedef float quad __attribute__((vector_size(16), aligned(1), may_alias));
+typedef float quad_register __attribute__((vector_size(16)));
+static inline void quad_transpose(quad_register q[4]) {
+    quad_register a = __builtin_shufflevector(q[0], q[1], 0, 4, 1, 5), b = __builtin_shufflevector(q[0], q[1], 2, 6, 3, 7);
+    quad_register c = __builtin_shufflevector(q[2], q[3], 0, 4, 1, 5), d = __builtin_shufflevector(q[2], q[3], 2, 6, 3, 7);
+    q[0] = __builtin_shufflevector(a, c, 0, 1, 4, 5), q[1] = __builtin_shufflevector(a, c, 2, 3, 6, 7);
+    q[2] = __builtin_shufflevector(b, d, 0, 1, 4, 5), q[3] = __builtin_shufflevector(b, d, 2, 3, 6, 7);
+}
+
+/* y[f][l] = row l's float f, rows of any alignment */
+static void rows_to_lanes(float *y, const char *const *row, int64_t count) {
+    int64_t f = 0;
+    for (; f + 4 <= count; f += 4)
+        for (int l = 0; l < 16; l += 4) {
+            quad_register q[4];
+            for (int i = 0; i < 4; i++) q[i] = *(const quad *)(row[l + i] + 4 * f);
+            quad_transpose(q);
+            for (int i = 0; i < 4; i++) *(quad *)(y + (f + i) * 16 + l) = q[i];
+        }
+    for (; f < count; f++)
+        for (int l = 0; l < 16; l++) __builtin_memcpy(y + f * 16 + l, row[l] + 4 * f, 4);
+}
+
+/* the opposite, of so many rows */
+static void lanes_to_rows(char *const *row, const float *x, int64_t images, int64_t count) {
+    int64_t f = 0;
+    for (; f + 4 <= count; f += 4)
+        for (int64_t l = 0; l < images; l += 4) {
+            quad_register q[4];
+            for (int i = 0; i < 4; i++) q[i] = *(const quad *)(x + (f + i) * 16 + l);
+            quad_transpose(q);
+            for (int i = 0; i < 4 && l + i < images; i++) *(quad *)(row[l + i] + 4 * f) = q[i];
+        }
+    for (; f < count; f++)
+        for (int64_t l = 0; l < images; l++) __builtin_memcpy(row[l] + 4 * f, x + f * 16 + l, 4);
+}
+#endif

@@ -1,0 +1,67 @@
+/* elementwise: a program, strip by strip. A row's features lie one after another in both layouts and no instruction looks at a
+   neighbour, so that LANES only sets the length of the run. */
+#if LANES == 16
+enum { ELEMENTWISE_STRIP = 256, ELEMENTWISE_LENGTH = 8 };
+
+static inline V v_clip(V a, V low, V high) {
+    V raised = v_select(a < low, low, a);
+    return v_select(raised > high, high, raised);
+}
+
+/* an operand: a run of floats (moves -1), or one vector that stays (moves 0) */
+typedef struct { const float *p; int64_t moves; } operand;
+
+#define ELEMENTWISE(name, operands, formula) \
+    static inline V elementwise_##name##_of(V a, V b, V c) { \
+        const V zero = v_set1(0.0f), one = v_set1(1.0f); \
+        (void)b, (void)c, (void)zero, (void)one; \
+        return formula; \
+    } \
+    static void elementwise_##name(float *y, operand a, operand b, operand c, int64_t count) { \
+        int64_t i = 0; \
+        for (; i + VF <= count; i += VF) \
+            v_store(y + i, elementwise_##name##_of(v_load(a.p + (i & a.moves)), v_load(b.p + (i & b.moves)), v_load(c.p + (i & c.moves)))); \
+        int k = (int)(count - i); \
+        if (k > 0) \
+            vf_store_first(y + i, elementwise_##name##_of(vf_load_first(a.p + (i & a.moves), k), vf_load_first(b.p + (i & b.moves), k), \
+                                                          vf_load_first(c.p + (i & c.moves), k)), k); \
+    }
+#include "elementwise.def"
+#undef ELEMENTWISE
+
+static void (*const elementwise_instruction[])(float *, operand, operand, operand, int64_t) = {
+#define ELEMENTWISE(name, operands, formula) elementwise_##name,
+#include "elementwise.def"
+#undef ELEMENTWISE
+};
+
+/* floats [begin, end) of the run, inputs at x */
+static void elementwise_run(const elementwise_args *e, float *y, const float *const *x, int64_t begin, int64_t end) {
+    float constant[8][VF], result[ELEMENTWISE_LENGTH - 1][ELEMENTWISE_STRIP] __attribute__((aligned(64)));
+    for (int i = 0; i < 8; i++) v_store(constant[i], v_set1((float)e->constants[i]));
+    int64_t strip = e->length == 1 ? end - begin : ELEMENTWISE_STRIP;
+    for (int64_t at = begin; at < end; at += strip) {
+        int64_t count = smaller(strip, end - at);
+        for (int64_t i = 0; i < e->length; i++) {
+            const int64_t *word = e->program + 4 * i;
+            operand in[3];
+            for (int o = 0; o < 3; o++) {
+                int64_t which = word[1 + o];
+                if (which < 0) in[o] = (operand){constant[0], 0};
+                else if (which < 8) in[o] = (operand){x[which] + at, -1};
+                else if (which < 16) in[o] = (operand){constant[which - 8], 0};
+                else in[o] = (operand){result[which - 16], -1};
+            }
+            elementwise_instruction[word[0]](i == e->length - 1 ? y + at : result[i], in[0], in[1], in[2], count);
+        }
+    }
+}
+#endif
+
+static void K(elementwise)(const elementwise_args *a, const job *j) {
+    const rows *in[] = {&a->x0, &a->x1, &a->x2, &a->x3, &a->x4, &a->x5};
+    const float *x[6] = {0};
+    for (int64_t i = 0; i < a->inputs; i++) x[i] = in[i]->p + j->group * in[i]->stride;
+    slice s = slice_of(j, a->count * LANES, 16);
+    elementwise_run(a, a->y.p + j->group * a->y.stride, x, s.begin, s.end);
+}

@@ -1,0 +1,85 @@
+/* max_pool2d: c replaces m where c > m or c is NaN, so that the first of ties wins. */
+#include "slice.h"
+#include "pool.h"
+
+/* the largest of a window's taps, and which tap it was (u * columns + v) */
+static inline __attribute__((always_inline))
+V K(window_max)(const float *x, int64_t row, int64_t column, int64_t rows, int64_t columns, V *winner) {
+    V best = v_load(x), at = v_set1(0.0f);
+    for (int64_t u = 0; u < rows; u++)
+        for (int64_t v = 0; v < columns; v++) {
+            if (u + v == 0) continue;
+            V c = v_load(x + u * row + v * column);
+            VI better = (VI)(c > best) | (VI)(c != c);
+            best = v_select(better, c, best);
+            at = v_select(better, v_set1((float)(u * columns + v)), at);
+        }
+    *winner = at;
+    return best;
+}
+
+static void K(max_pool2d_forward)(const max_pool2d_forward_args *a, const job *j) {
+    slice s = slice_of(j, a->channels, 1);
+    int64_t row = a->dilation[0] * a->width * LANES, column = a->dilation[1] * LANES;
+    for (int64_t c = s.begin; c < s.end; c++)
+        for (int64_t p = 0; p < a->out_height; p++) {
+            int64_t top = p * a->stride[0] - a->padding[0];
+            taps u = taps_inside(top, a->kernel[0], a->dilation[0], a->height);
+            const float *line = a->x.p + j->group * a->x.stride + (c * a->height + top) * a->width * LANES + u.begin * row;
+            float *y = a->y.p + j->group * a->y.stride + (c * a->out_height + p) * a->out_width * LANES;
+            for (int64_t q = 0; q < a->out_width; q++, y += LANES) {
+                int64_t left = q * a->stride[1] - a->padding[1];
+                taps v = taps_inside(left, a->kernel[1], a->dilation[1], a->width);
+                const float *x = line + left * LANES + v.begin * column;
+                int64_t rows = u.end - u.begin, columns = v.end - v.begin;
+                V unused;
+                for (int l = 0; l < LANES; l += VL) {
+                    V best;
+                    if (rows == 2 && columns == 2) best = K(window_max)(x + l, row, column, 2, 2, &unused);
+                    else if (rows == 3 && columns == 3) best = K(window_max)(x + l, row, column, 3, 3, &unused);
+                    else if (rows <= 0 || columns <= 0) best = v_set1(-__builtin_inff());
+                    else best = K(window_max)(x + l, row, column, rows, columns, &unused);
+                    v_store(y + l, best);
+                }
+            }
+        }
+}
+
+/* adds dy to the winner, 0 to the others: dx starts at +0, so that this changes no bit */
+static inline __attribute__((always_inline))
+void K(window_scatter)(float *dx, const float *x, V dy, int64_t row, int64_t column, int64_t rows, int64_t columns) {
+    V winner;
+    K(window_max)(x, row, column, rows, columns, &winner);
+    for (int64_t u = 0; u < rows; u++)
+        for (int64_t v = 0; v < columns; v++) {
+            float *to = dx + u * row + v * column;
+            v_store(to, v_load(to) + v_select(winner == (float)(u * columns + v), dy, v_set1(0.0f)));
+        }
+}
+
+static void K(max_pool2d_backward)(const max_pool2d_backward_args *a, const job *j) {
+    slice s = slice_of(j, a->channels, 1);
+    int64_t row = a->dilation[0] * a->width * LANES, column = a->dilation[1] * LANES, plane = a->height * a->width * LANES;
+    for (int64_t c = s.begin; c < s.end; c++) {
+        const float *x = a->x.p + j->group * a->x.stride + c * plane;
+        const float *dy = a->dy.p + j->group * a->dy.stride + c * a->out_height * a->out_width * LANES;
+        float *dx = a->dx.p + j->group * a->dx.stride + c * plane;
+        __builtin_memset(dx, 0, (size_t)plane * 4);
+        for (int64_t p = 0; p < a->out_height; p++) {
+            int64_t top = p * a->stride[0] - a->padding[0];
+            taps u = taps_inside(top, a->kernel[0], a->dilation[0], a->height);
+            for (int64_t q = 0; q < a->out_width; q++, dy += LANES) {
+                int64_t left = q * a->stride[1] - a->padding[1];
+                taps v = taps_inside(left, a->kernel[1], a->dilation[1], a->width);
+                int64_t at = (top * a->width + left) * LANES + u.begin * row + v.begin * column;
+                int64_t rows = u.end - u.begin, columns = v.end - v.begin;
+                if (rows <= 0 || columns <= 0) continue;
+                for (int l = 0; l < LANES; l += VL) {
+                    V gradient = v_load(dy + l);
+                    if (rows == 2 && columns == 2) K(window_scatter)(dx + at + l, x + at + l, gradient, row, column, 2, 2);
+                    else K(window_scatter)(dx + at + l, x + at + l, gradient, row, column, rows, columns);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,48 @@
+/* What kernels of every kind share: their share of the work, and vectors at the end of a run. */
+#ifndef FASTNN_SLICE
+#define FASTNN_SLICE
+
+/* part of parts of count independent outputs, cut at multiples of unit */
+typedef struct { int64_t begin, end; } slice;
+static inline slice slice_of(const job *j, int64_t count, int64_t unit) {
+    int64_t units = (count + unit - 1) / unit, end = units * (j->part + 1) / j->parts * unit;
+    return (slice){units * j->part / j->parts * unit, end < count ? end : count};
+}
+
+static inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+static inline int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
+
+/* the images that a group of so many lanes holds */
+static inline int64_t images_of(const job *j, int64_t group, int64_t lanes) { return smaller(lanes, j->n - group * lanes); }
+
+/* a vector of which `left` floats (1 or more, maybe many) remain in the run */
+static inline vf vf_load_run(const float *p, int64_t left) { return left >= VF ? vf_load(p) : vf_load_first(p, (int)left); }
+static inline void vf_store_run(float *p, vf a, int64_t left) {
+    if (left >= VF) vf_store(p, a);
+    else vf_store_first(p, a, (int)left);
+}
+
+/* the sum of 16 lanes, a tree by halves */
+static inline float tree_sum(float *lane) {
+    for (int half = 8; half > 0; half >>= 1)
+        for (int l = 0; l < half; l++) lane[l] += lane[l + half];
+    return lane[0];
+}
+static inline double tree_sum_double(double *lane) {
+    for (int half = 8; half > 0; half >>= 1)
+        for (int l = 0; l < half; l++) lane[l] += lane[l + half];
+    return lane[0];
+}
+
+/* 16 lanes in float64, in vectors of half as many elements as a vf has */
+enum { VD16 = 32 / VF };
+typedef float half_vf __attribute__((vector_size(2 * VF), aligned(4), may_alias));
+typedef double half_vd __attribute__((vector_size(4 * VF)));
+static inline half_vd half_load(const float *p) { return __builtin_convertvector(*(const half_vf *)p, half_vd); }
+static inline double tree_sum_lanes(const half_vd *sum, int64_t images) {
+    double lane[16];
+    __builtin_memcpy(lane, sum, sizeof lane);
+    for (int64_t l = images; l < 16; l++) lane[l] = 0;
+    return tree_sum_double(lane);
+}
+#endif

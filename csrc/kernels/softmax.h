@@ -1,0 +1,114 @@
+/* softmax and log_softmax over count of (outer, count, inner). The sum over count: element i goes to virtual lane i mod 16, then
+   a tree by halves. Where columns (inner and images) lie side by side, they fill the vectors; else (inner 1, LANES 1) the
+   elements of a row do, with the same bits. */
+#include "slice.h"
+#if LANES == 16
+/* The four kernels' arguments: out of x or of (dy, y). kind: what happens to an element once the sum is known. */
+enum { SOFTMAX, LOG_SOFTMAX, SOFTMAX_BACKWARD, LOG_SOFTMAX_BACKWARD };
+
+/* what is summed */
+static inline __attribute__((always_inline)) vf softmax_term(int kind, vf x, vf y, vf maximum, vf sum) {
+    if (kind == SOFTMAX || kind == LOG_SOFTMAX) return vf_exp(x - maximum) + sum;
+    return kind == SOFTMAX_BACKWARD ? vf_fma(x, y, sum) : sum + x;
+}
+
+/* the result; x is dy in the backward kernels, total is log sum in LOG_SOFTMAX */
+static inline __attribute__((always_inline)) vf softmax_result(int kind, vf x, vf y, vf maximum, vf total) {
+    if (kind == SOFTMAX) return vf_exp(x - maximum) / total;
+    if (kind == LOG_SOFTMAX) return x - maximum - total;
+    return kind == SOFTMAX_BACKWARD ? y * (x - total) : vf_fma(-vf_exp(y), total, x);
+}
+
+/* columns (at most VF, `left` of them) of count elements, step apart */
+static inline __attribute__((always_inline))
+void softmax_columns(int kind, float *out, const float *x, const float *y, int64_t step, int64_t count, int64_t left) {
+    vf maximum = vf_load_run(x, left), lane[16];
+    if (kind == SOFTMAX || kind == LOG_SOFTMAX)
+        for (int64_t i = 1; i < count; i++) {
+            vf v = vf_load_run(x + i * step, left);
+            maximum = vf_select(v > maximum, v, maximum);
+        }
+    for (int i = 0; i < 16; i++) lane[i] = vf_set1(0.0f);
+    for (int64_t i = 0; i < count; i++) {
+        vf second = kind == SOFTMAX_BACKWARD ? vf_load_run(y + i * step, left) : vf_set1(0.0f);
+        lane[i & 15] = softmax_term(kind, vf_load_run(x + i * step, left), second, maximum, lane[i & 15]);
+    }
+    for (int half = 8; half > 0; half >>= 1)
+        for (int i = 0; i < half; i++) lane[i] += lane[i + half];
+    vf total = kind == LOG_SOFTMAX ? vf_log(lane[0]) : lane[0];
+    for (int64_t i = 0; i < count; i++) {
+        vf second = kind >= SOFTMAX_BACKWARD ? vf_load_run(y + i * step, left) : vf_set1(0.0f);
+        vf_store_run(out + i * step, softmax_result(kind, vf_load_run(x + i * step, left), second, maximum, total), left);
+    }
+}
+
+/* count elements side by side */
+static inline __attribute__((always_inline)) void softmax_row(int kind, float *out, const float *x, const float *y, int64_t count) {
+    vf maximum = vf_set1(x[0]), lane[16 / VF];
+    float spread[16];
+    if (kind == SOFTMAX || kind == LOG_SOFTMAX) {
+        int64_t i = 0;
+        for (; i + VF <= count; i += VF) maximum = vf_select(vf_load(x + i) > maximum, vf_load(x + i), maximum);
+        vf_store(spread, maximum);
+        for (; i < count; i++) spread[0] = x[i] > spread[0] ? x[i] : spread[0];
+        for (int e = 1; e < VF; e++) spread[0] = spread[e] > spread[0] ? spread[e] : spread[0];
+        maximum = vf_set1(spread[0]);
+    }
+    for (int h = 0; h < 16 / VF; h++) lane[h] = vf_set1(0.0f);
+    for (int64_t i = 0; i < count; i += VF) {
+        vf second = kind == SOFTMAX_BACKWARD ? vf_load_run(y + i, count - i) : vf_set1(0.0f);
+        vf *sum = &lane[i / VF % (16 / VF)], more = softmax_term(kind, vf_load_run(x + i, count - i), second, maximum, *sum);
+        vf_store(spread, *sum);
+        vf_store_run(spread, more, count - i);                /* lanes past the row keep their sum */
+        *sum = vf_load(spread);
+    }
+    for (int h = 0; h < 16 / VF; h++) vf_store(spread + h * VF, lane[h]);
+    vf total = vf_set1(tree_sum(spread));
+    if (kind == LOG_SOFTMAX) total = vf_log(total);
+    for (int64_t i = 0; i < count; i += VF) {
+        vf second = kind >= SOFTMAX_BACKWARD ? vf_load_run(y + i, count - i) : vf_set1(0.0f);
+        vf_store_run(out + i, softmax_result(kind, vf_load_run(x + i, count - i), second, maximum, total), count - i);
+    }
+}
+
+static inline __attribute__((always_inline))
+void softmax_any(int kind, float *out, const float *x, const float *y, int64_t outer, int64_t count, int64_t width, const job *j) {
+    int64_t blocks = (width + VF - 1) / VF;
+    slice s = slice_of(j, outer * blocks, 1);
+    for (int64_t b = s.begin; b < s.end && count > 0; b++) {
+        int64_t left = width - b % blocks * VF, offset = b / blocks * count * width + b % blocks * VF;
+        const float *from = x + offset, *second = kind >= SOFTMAX_BACKWARD ? y + offset : NULL;
+        if (width == 1) softmax_row(kind, out + offset, from, second, count);
+        else if (left >= VF) softmax_columns(kind, out + offset, from, second, width, count, VF);
+        else softmax_columns(kind, out + offset, from, second, width, count, left);
+    }
+}
+static void softmax_run(float *out, const float *x, int64_t outer, int64_t count, int64_t width, const job *j) {
+    softmax_any(SOFTMAX, out, x, NULL, outer, count, width, j);
+}
+static void log_softmax_run(float *out, const float *x, int64_t outer, int64_t count, int64_t width, const job *j) {
+    softmax_any(LOG_SOFTMAX, out, x, NULL, outer, count, width, j);
+}
+static void softmax_backward_run(float *out, const float *dy, const float *y, int64_t outer, int64_t count, int64_t width, const job *j) {
+    softmax_any(SOFTMAX_BACKWARD, out, dy, y, outer, count, width, j);
+}
+static void log_softmax_backward_run(float *out, const float *dy, const float *y, int64_t outer, int64_t count, int64_t width,
+                                     const job *j) {
+    softmax_any(LOG_SOFTMAX_BACKWARD, out, dy, y, outer, count, width, j);
+}
+#endif
+
+static void K(softmax_forward)(const softmax_forward_args *a, const job *j) {
+    softmax_run(a->y.p + j->group * a->y.stride, a->x.p + j->group * a->x.stride, a->outer, a->count, a->inner * LANES, j);
+}
+static void K(softmax_backward)(const softmax_backward_args *a, const job *j) {
+    softmax_backward_run(a->dx.p + j->group * a->dx.stride, a->dy.p + j->group * a->dy.stride, a->y.p + j->group * a->y.stride,
+                         a->outer, a->count, a->inner * LANES, j);
+}
+static void K(log_softmax_forward)(const log_softmax_forward_args *a, const job *j) {
+    log_softmax_run(a->y.p + j->group * a->y.stride, a->x.p + j->group * a->x.stride, a->outer, a->count, a->inner * LANES, j);
+}
+static void K(log_softmax_backward)(const log_softmax_backward_args *a, const job *j) {
+    log_softmax_backward_run(a->dx.p + j->group * a->dx.stride, a->dy.p + j->group * a->dy.stride,
+                             a->y.p + j->group * a->y.stride, a->outer, a->count, a->inner * LANES, j);
+}

@@ -6,13 +6,19 @@ from .module import Module
 LAYER = Op("layer")             # a call of a whole layer, opened when the model is traced
 
 
-def Input(*shape, name=None, dtype="float32"):
-    """A symbolic input of row shape `shape` (without the batch), for Model(inputs, outputs): Input(1, 28, 28)."""
+def Input(*shape, name=None, dtype="float32", data_format="channels_first"):
+    """A symbolic input of row shape `shape` (without the batch), for Model(inputs, outputs): Input(1, 28, 28).
+
+    data_format="channels_last": arrays come as (N, ..., C), shape is then a row of those, Input(28, 28, 1, data_format=...); the
+    value that is returned has the channels first, as layers want them. Raises ValueError for lengths below 1."""
     if len(shape) == 1 and isinstance(shape[0], (tuple, list)):
         shape = tuple(shape[0])
     if any(not isinstance(d, int) or d < 1 for d in shape):
         raise ValueError(f"Input: expected the lengths of a row's axes, whole numbers of at least 1, got {shape}")
-    return g.make_input(name or "", (FUNCTIONAL_ROWS, *shape), dtype)
+    value = g.make_input(name or "", (FUNCTIONAL_ROWS, *shape), dtype)
+    if data_format not in ("channels_first", "channels_last"):
+        raise ValueError(f"Input: data_format must be 'channels_first' or 'channels_last', got {data_format!r}")
+    return value if data_format == "channels_first" else value.permute(0, len(shape), *range(1, len(shape)))
 
 
 def layer_node(module, inputs, named):
@@ -53,7 +59,7 @@ class Model(Module):
 
     def __init__(self, inputs, outputs):
         super().__init__()
-        self._inputs = [inputs] if isinstance(inputs, Value) else list(inputs)
+        self._inputs = [_source(i) for i in ([inputs] if isinstance(inputs, Value) else inputs)]
         self._result = outputs
         values = []
         _flatten(outputs.values() if isinstance(outputs, dict) else outputs if isinstance(outputs, (tuple, list)) else [outputs], values)
@@ -117,6 +123,13 @@ class Model(Module):
                 made = made if isinstance(made, tuple) else (made,)
             new.update(zip(node.outputs, made))
         return _map(self._result, new)
+
+
+def _source(value):
+    """The input itself, where `value` is an Input turned channels-first."""
+    while isinstance(value, Value) and value.node.op is not g.INPUT and len(value.node.inputs) == 1:
+        value = value.node.inputs[0]
+    return value
 
 
 def g_parameter():

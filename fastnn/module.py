@@ -380,13 +380,17 @@ class Module(Trainable):
         return session
 
     def build(self, body, shapes, n, override):
-        """The Graph of `body(session, values)` -> (outputs, updates), traced at two sizes. shapes: (row shape, dtype) an input."""
+        """The Graph of `body(session, values)` -> (outputs, updates), traced at two sizes. shapes: (row shape, dtype) an input; of
+        dtype uint8: float32 times what fit's `scale` was."""
         def trace(rows):
             with self.session(rows, override) as session:
-                inputs = [g.make_input(f"input{i}", (rows, *shape), dtype) for i, (shape, dtype) in enumerate(shapes)]
+                names = self.__dict__.get("_input_names") or [f"input{i}" for i in range(len(shapes))]
+                inputs = [g.make_input(names[i] if i < len(names) else f"input{i}", (rows, *shape), self.value_dtype(dtype))
+                          for i, (shape, dtype) in enumerate(shapes)]
+                given, inputs = inputs, [v * self._scale if dtype == "uint8" else v for v, (_, dtype) in zip(inputs, shapes)]
                 outputs, updates, *more = body(session, inputs)
                 self.__dict__["_read_training"] = session.read_training
-                return [*inputs, *(more[0] if more else ())], outputs, updates, session.layers
+                return [*given, *(more[0] if more else ())], outputs, updates, session.layers
         rows = max(n, 2)
         try:
             return g.finish(trace(rows), trace(2 * rows), rows)
@@ -397,10 +401,19 @@ class Module(Trainable):
             self.__dict__["_depends_on_rows"] = "a shape that only fits this number of rows"
         return g.finish_fixed(trace(n), n)
 
+    @staticmethod
+    def value_dtype(dtype):
+        """The type of an input's value."""
+        return "float32" if dtype == "uint8" else dtype
+
+    def input_dtype(self, array):
+        """How an input array is taken: "uint8" where fit's `scale` is to be applied to it."""
+        return "uint8" if array.dtype == np.uint8 and self.__dict__.get("_scale") is not None else "float32"
+
     def executable(self, key, body, arrays, override):
         """The Executable of `body` for inputs like `arrays`, cached by `key` and their shapes."""
         n = rows_of(self, arrays)
-        shapes = tuple((a.shape[1:], "float32") for a in arrays)
+        shapes = tuple((a.shape[1:], self.input_dtype(a)) for a in arrays)
         entry = self.cached((key, shapes, override), lambda: {})
         found = entry.get("free") or entry.get(n)
         if found is None:
@@ -430,7 +443,7 @@ class Module(Trainable):
         simple = len(arrays) == 1 and len(executable.names) == 1 and executable.graph.rows is None and \
             tuple(executable.graph.inputs[0].shape[1:]) == arrays[0].shape[1:]
         lock = self._lock()
-        if simple:
+        if simple and self.__dict__.get("_scale") is None:
             self._predictors[arrays[0].shape[1:]] = executable
         lock.acquire_read()
         try:

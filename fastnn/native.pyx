@@ -94,8 +94,8 @@ class StepError(Exception):
 
 def kernels():
     """[(name, space, fields)], in kernels.def's order; fields as "ROWS_OUT y;IN x;INTS shape 6"."""
-    return [(fastnn_kernels[i].name.decode(), fastnn_kernels[i].space_name.decode(), fastnn_kernels[i].fields.decode().rstrip(";"))
-            for i in range(fastnn_kernel_count)]
+    return [(fastnn_kernels[i].name.decode(), fastnn_kernels[i].space_name.decode(),
+             fastnn_kernels[i].fields.decode().rstrip(";")) for i in range(fastnn_kernel_count)]
 
 
 def elementwise_ops():
@@ -278,7 +278,8 @@ cdef class Program:
                   int64_t constant_bytes, int64_t n_inputs, int64_t n_outputs, int64_t n_states, int64_t n_slots):
         cdef fastnn_program *p
         self.p = p = <fastnn_program *>_allocate(sizeof(fastnn_program))
-        p.lanes, p.fixed_bytes, p.row_bytes, p.group_bytes, p.constant_bytes = lanes, fixed_bytes, row_bytes, group_bytes, constant_bytes
+        p.lanes, p.constant_bytes = lanes, constant_bytes
+        p.fixed_bytes, p.row_bytes, p.group_bytes = fixed_bytes, row_bytes, group_bytes
         if min(n_inputs, n_outputs, n_states, n_slots) < 0:
             raise ValueError("a count is negative")
         if n_inputs + n_outputs > MAX_VIEWS:
@@ -351,8 +352,10 @@ cdef class Program:
 
 cdef fastnn_arena *_lease(Program program, int64_t n) except NULL:
     cdef fastnn_arena *arena = fastnn_arena_lease(program.p, n)
+    if n < 0:
+        raise ValueError(f"number of rows must not be negative, not {n}")
     if arena is NULL:
-        raise ValueError(f"number of rows must not be negative, not {n}") if n < 0 else MemoryError(f"no memory for a run of {n} rows")
+        raise MemoryError(f"no memory for a run of {n} rows")
     return arena
 
 
@@ -418,8 +421,9 @@ cdef class Binding:
     def run(self, int64_t segment, int64_t n, tuple inputs not None, tuple outputs not None, slots=None, Arena arena=None):
         """Runs one segment for n rows (0: the prologue alone), the prologue first where a state has changed.
 
-        inputs, outputs: arrays of any strides, or None; slots: the user slots, a float64 or int64 array. Many threads may call at
-        once. Without `arena`, one is leased for the call. TypeError names the array it cannot use; StepError: a check failed."""
+        inputs, outputs: arrays of any strides, or None; slots: the user slots, a float64 or int64 array. Many threads may
+        call at once. Without `arena`, one is leased for the call. Errors name the array that cannot be used; StepError: a
+        check failed."""
         cdef fastnn_program *p = self.program.p
         cdef fastnn_arena *a
         if not 0 <= segment < p.n_segments:
@@ -451,7 +455,8 @@ cdef class Binding:
         try:
             _take_slots(p, a, slots)
             _open(inputs, "input", 0, a.externals, a.slots, views, &opened)
-            _open(outputs, "output", PyBUF_WRITABLE, a.externals + p.n_inputs, a.slots + SLOTS_AN_ARRAY * p.n_inputs, views, &opened)
+            _open(outputs, "output", PyBUF_WRITABLE, a.externals + p.n_inputs, a.slots + SLOTS_AN_ARRAY * p.n_inputs, views,
+                  &opened)
             self._execute(a, segment)
         finally:
             while opened > 0:
@@ -505,9 +510,10 @@ cdef int _open(tuple arrays, str what, int flags, void **externals, int64_t *slo
     return 0
 
 
-def run_kernel(str name, int64_t lanes, args_bytes, int64_t n, int64_t group=0, int64_t part=0, int64_t parts=1, str target=None):
-    """Calls one kernel (for tests and benchmarks) and returns the error it set, 0 for none. args_bytes: its argument struct, packed;
-    the pointers in it must be valid. FLAT kernels are lanes 1, REDUCE kernels lanes 16."""
+def run_kernel(str name, int64_t lanes, args_bytes, int64_t n, int64_t group=0, int64_t part=0, int64_t parts=1,
+               str target=None):
+    """Calls one kernel (for tests and benchmarks) and returns the error it set, 0 for none. args_bytes: its argument struct,
+    packed; the pointers in it must be valid. FLAT kernels are lanes 1, REDUCE kernels lanes 16."""
     cdef fastnn_table table = fastnn_current_table() if target is None else fastnn_table_of(target.encode())
     cdef int64_t k, error
     cdef job j
@@ -546,7 +552,7 @@ def _apply_overrides():
         if not threads.isdecimal() or fastnn_set_num_threads(int(threads)):
             raise ImportError(f"FASTNN_NUM_THREADS must be 1 to 256, not {threads!r}")
         return
-    threads = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()  # another library's: what is no number is its business
+    threads = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()  # not ours: what is no number is ignored
     if threads.isdecimal() and int(threads) > 0:
         fastnn_set_num_threads(min(int(threads), 256))
 

@@ -42,7 +42,7 @@ class Step:
 def _make(model, x, y, weighted, train):
     compiled = model._compiled
     flat = _flat(y)
-    shapes = tuple((a.shape[1:], "float32") for a in x) + \
+    shapes = tuple((a.shape[1:], model.input_dtype(a)) for a in x) + \
         tuple((a.shape[1:], "int64" if a.dtype.kind in "iu" else "float32") for a in flat) + ((((), "float32"),) if weighted else ())
     n = x[0].shape[0]
     optimizer = compiled.optimizer if train else None

@@ -17,7 +17,7 @@ def _shares(size, out, dtype):
     return (inside / (end - start)[:, None]).astype(dtype)
 
 
-@op("adaptive_avg_pool2d", shape=lambda x, *, out_size: Spec((*x.shape[:2], *out_size), x.dtype))
+@op("adaptive_avg_pool2d", shape=lambda x, *, out_size: Spec((*x.shape[:2], *out_size), x.dtype), rows=1)
 def _adaptive_avg_pool2d(x, *, out_size):
     rows, columns = (_shares(s, o, x.dtype) for s, o in zip(x.shape[2:], out_size))
     return np.einsum("ph,nchw,qw->ncpq", rows, x, columns, optimize=True)
@@ -39,7 +39,7 @@ def _(emit, x, out, *, out_size):
         emit("adaptive_avg_pool2d_forward", y=y, x=x, **sizes)
 
 
-@op("adaptive_avg_pool2d_backward", shape=lambda dy, *, size: Spec((*dy.shape[:2], *size), dy.dtype))
+@op("adaptive_avg_pool2d_backward", shape=lambda dy, *, size: Spec((*dy.shape[:2], *size), dy.dtype), rows=1)
 def _adaptive_avg_pool2d_backward(dy, *, size):
     rows, columns = (_shares(s, o, dy.dtype) for s, o in zip(size, dy.shape[2:]))
     return np.einsum("ph,ncpq,qw->nchw", rows, dy, columns, optimize=True)

@@ -24,7 +24,7 @@ def _framed(x, kernel, stride, padding, out_size):
     return padded(x, (padding[0], padding[0], padding[1], padding[1]), 0, reach)
 
 
-@op("avg_pool2d", shape=lambda x, *, out_size, **window: Spec((*x.shape[:2], *out_size), x.dtype))
+@op("avg_pool2d", shape=lambda x, *, out_size, **window: Spec((*x.shape[:2], *out_size), x.dtype), rows=1)
 def _avg_pool2d(x, *, kernel, stride, padding, out_size, count_include_pad):
     framed, y = _framed(x, kernel, stride, padding, out_size), np.zeros((*x.shape[:2], *out_size), x.dtype)
     for _, _, under in taps(framed, kernel, stride, (1, 1), out_size):
@@ -53,7 +53,7 @@ def _fields(window):
     return dict(window, count_include_pad=int(window["count_include_pad"]))
 
 
-@op("avg_pool2d_backward", shape=lambda dy, *, size, **window: Spec((*dy.shape[:2], *size), dy.dtype))
+@op("avg_pool2d_backward", shape=lambda dy, *, size, **window: Spec((*dy.shape[:2], *size), dy.dtype), rows=1)
 def _avg_pool2d_backward(dy, *, size, kernel, stride, padding, out_size, count_include_pad):
     dx = _framed(np.zeros((*dy.shape[:2], *size), dy.dtype), kernel, stride, padding, out_size)
     share = dy / _divisor(size, kernel, stride, padding, out_size, count_include_pad).astype(dy.dtype)

@@ -27,7 +27,7 @@ def _grouped(array, groups):
     return np.ascontiguousarray(array).reshape(n, groups, c // groups, h * w)
 
 
-@op("conv2d", shape=_spec)
+@op("conv2d", shape=_spec, rows=1)
 def _conv2d(x, weight, bias, *, stride, padding, dilation, groups):
     n, filters, kernel = x.shape[0], weight.shape[0], weight.shape[2:]
     out = _out_size(x.shape[2:], kernel, stride, padding, dilation)
@@ -73,7 +73,7 @@ def _input_spec(dy, weight, *, size, stride, padding, dilation, groups):
     return Spec((dy.shape[0], weight.shape[1] * groups, *size), dy.dtype)
 
 
-@op("conv2d_backward_input", shape=_input_spec)
+@op("conv2d_backward_input", shape=_input_spec, rows=1)
 def _conv2d_backward_input(dy, weight, *, size, stride, padding, dilation, groups):
     n, filters, *out = dy.shape
     top, bottom, left, right = padding
@@ -102,7 +102,7 @@ def _weight_spec(dy, x, *, kernel, stride, padding, dilation, groups):
     return Spec((dy.shape[1], x.shape[1] // groups, *kernel), dy.dtype)
 
 
-@op("conv2d_backward_weight", shape=_weight_spec, mode="reduce")
+@op("conv2d_backward_weight", shape=_weight_spec, mode="reduce", rows=2)
 def _conv2d_backward_weight(dy, x, *, kernel, stride, padding, dilation, groups):
     n, filters, *out = dy.shape
     dweight = np.zeros((groups, filters // groups, x.shape[1] // groups, *kernel), dy.dtype)
@@ -129,7 +129,7 @@ def _(emit, dy, x, out, *, kernel, stride, padding, dilation, groups):
     in_mode(emit, "flat")("reduce", y=out, x=weights, kind=0, outer=1, count=images, inner=emit.prod(out.shape))
 
 
-@op("channel_sum", shape=lambda x: Spec(x.shape[1:2], x.dtype), mode="reduce")
+@op("channel_sum", shape=lambda x: Spec(x.shape[1:2], x.dtype), mode="reduce", rows=1)
 def channel_sum(x):
     """(N, C, ...) -> (C,): the gradient of a bias."""
     return x.sum(axis=(0, *range(2, x.ndim)), dtype=np.float64).astype(x.dtype)

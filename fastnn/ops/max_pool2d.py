@@ -24,7 +24,7 @@ def _winners(x, kernel, stride, padding, dilation, out_size):
     return best, winner
 
 
-@op("max_pool2d", shape=lambda x, *, out_size, **window: Spec((*x.shape[:2], *out_size), x.dtype))
+@op("max_pool2d", shape=lambda x, *, out_size, **window: Spec((*x.shape[:2], *out_size), x.dtype), rows=1)
 def _max_pool2d(x, *, kernel, stride, padding, dilation, out_size):
     return _winners(x, kernel, stride, padding, dilation, out_size)[0]
 
@@ -46,7 +46,7 @@ def _(emit, x, out, *, out_size, **window):
         emit("max_pool2d_forward", y=y, x=x, **sizes, **window)
 
 
-@op("max_pool2d_backward", shape=lambda dy, x, **window: x)
+@op("max_pool2d_backward", shape=lambda dy, x, **window: x, rows=2)
 def _max_pool2d_backward(dy, x, *, kernel, stride, padding, dilation, out_size):
     winner = _winners(x, kernel, stride, padding, dilation, out_size)[1]
     reach = [(out_size[i] - 1) * stride[i] + dilation[i] * (kernel[i] - 1) + 1 for i in (0, 1)]

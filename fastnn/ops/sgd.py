@@ -3,7 +3,7 @@ from ..graph import op
 
 
 @op("sgd", shape=lambda weight, gradient, velocity, *numbers, nesterov: (weight, velocity) if velocity else weight, mode="flat", update=True)
-def sgd(weight, gradient, velocity, lr, momentum, dampening, weight_decay, first, *, nesterov):
+def sgd(weight, gradient, velocity, first, lr, momentum, dampening, weight_decay, *, nesterov):
     """g = gradient + weight_decay weight; v = first ? g : momentum v + (1 - dampening) g; weight -= lr (nesterov ? g + momentum v : v).
     velocity None: no momentum. `first`: 1 in the first step, else 0. -> the new weight, or (weight, velocity)."""
     kind = weight.dtype.type
@@ -15,6 +15,6 @@ def sgd(weight, gradient, velocity, lr, momentum, dampening, weight_decay, first
 
 
 @sgd.lower
-def _(emit, weight, gradient, velocity, lr, momentum, dampening, weight_decay, first, out, *, nesterov):
+def _(emit, weight, gradient, velocity, first, lr, momentum, dampening, weight_decay, out, *, nesterov):
     emit("sgd", weight=weight, gradient=gradient, velocity=velocity, count=emit.prod(weight.shape), first=first, lr=lr, momentum=momentum,
          dampening=dampening, weight_decay=weight_decay, nesterov=int(nesterov))

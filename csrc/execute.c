@@ -99,8 +99,10 @@ static int64_t group_count(const fastnn_program *p, int64_t n) { return (n + p->
 /* 0 where the sizes overflow, or n is negative. */
 static size_t arena_bytes(const fastnn_program *p, int64_t n) {
     int64_t flat, group, total;
-    if (n < 0 || __builtin_mul_overflow(n, p->row_bytes, &flat) || __builtin_mul_overflow(group_count(p, n), p->group_bytes, &group)
-        || __builtin_add_overflow(flat, group, &total) || __builtin_add_overflow(total, p->fixed_bytes + 256, &total)) return 0;
+    if (n < 0 || __builtin_mul_overflow(n, p->row_bytes, &flat)
+        || __builtin_mul_overflow(group_count(p, n), p->group_bytes, &group)
+        || __builtin_add_overflow(flat, group, &total)
+        || __builtin_add_overflow(total, p->fixed_bytes + 256, &total)) return 0;
     return (size_t)total;
 }
 
@@ -221,7 +223,8 @@ static double scaled(int64_t bits, int64_t power, int64_t n) {
     return power > 0 ? a * (double)n : power < 0 ? a / (double)n : a;
 }
 
-static int64_t fill_word(const fastnn_binding *b, const fastnn_arena *arena, const fastnn_region *region, const fastnn_word *w) {
+static int64_t fill_word(const fastnn_binding *b, const fastnn_arena *arena, const fastnn_region *region,
+                         const fastnn_word *w) {
     const fastnn_program *p = b->program;
     int64_t arrays = p->n_inputs + p->n_outputs, bits;
     double number;
@@ -339,7 +342,7 @@ static void run_parts(run *r, int64_t first, int64_t last, int64_t groups, int64
 static void run_chain(run *r, const fastnn_phase *f, int64_t cost, int64_t remaining) {
     int64_t groups = group_count(r->program, r->arena->n), threads = threads_for(r, cost, remaining);
     int64_t whole = groups, rest = groups % threads;
-    if (rest && 8 * (threads - rest) > groups + threads - rest) whole -= rest;  /* more than an eighth of the time would be lost */
+    if (rest && 8 * (threads - rest) > groups + threads - rest) whole -= rest;  /* else an eighth of the time would be lost */
     r->first = f->first;
     r->last = f->last;
     r->first_group = 0;

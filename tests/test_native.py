@@ -17,7 +17,8 @@ def bits(number):
 
 
 def step(name, lanes, cost=1000, check=False, **fields):
-    """One step; a field's value: a word (4 numbers), a list of them, an int or a float. `rows` take a word: their stride is the group's."""
+    """One step; a field's value: a word (4 numbers), a list of them, an int or a float. `rows` take a word, their stride is the
+    group's."""
     index, space, declared = KERNELS[name]
     words = []
     for field in declared:
@@ -36,18 +37,20 @@ def array_fields(slot):
     return dict(dtype=(7, slot, 0, 0), row_stride=(7, slot + 1, 0, 0), strides=[(7, slot + 2 + d, 0, 0) for d in range(6)])
 
 
-def mlp(lanes, rows, columns, cost=1000, packed=True):
+def mlp(lanes, rows, columns, cost=1000):
     """export(linear(gather(x))), the weight packed by the prologue; inputs (x,), outputs (y,), states (weight,)."""
     pad = [1] * 5
     x, y = (6, 0, 0, 0), (6, 4 * lanes * rows, 0, 0)
     pack = step("linear_pack", 1, cost, packed=(8, 0, 0, 0), weight=(3, 2, 0, 0), in_features=rows, out_features=columns)
     steps = [pack,
-             step("gather", lanes, cost, y=x, x=(3, 0, 0, 0), index=None, shape=pad + [rows], scale=1.0, offset=0.0, **array_fields(0)),
-             step("linear_forward", lanes, cost, y=y, x=x, weight=(3, 2, 0, 0), packed=(8, 0, 0, 0) if lanes == 1 else None, bias=None,
-                  residual=None, relu=0, positions=1, in_features=rows, out_features=columns),
+             step("gather", lanes, cost, y=x, x=(3, 0, 0, 0), index=None, shape=pad + [rows], scale=1.0, offset=0.0,
+                  **array_fields(0)),
+             step("linear_forward", lanes, cost, y=y, x=x, weight=(3, 2, 0, 0), packed=(8, 0, 0, 0) if lanes == 1 else None,
+                  bias=None, residual=None, relu=0, positions=1, in_features=rows, out_features=columns),
              step("export", lanes, cost, x=y, y=(3, 1, 0, 0), shape=pad + [columns], **array_fields(8))]
     packed_bytes = 4 * rows * ((columns + 15) // 16 * 16)
-    return native.Program(lanes, steps, [[(1, 0, 1)], [(0, 1, 4)]], 0, 0, 4 * lanes * (rows + columns), packed_bytes, 1, 1, 1, 0)
+    group_bytes = 4 * lanes * (rows + columns)
+    return native.Program(lanes, steps, [[(1, 0, 1)], [(0, 1, 4)]], 0, 0, group_bytes, packed_bytes, 1, 1, 1, 0)
 
 
 def storage(array):
@@ -144,8 +147,8 @@ def test_leased_arena():
 
 def test_a_failed_check_stops_the_run():
     steps = [step("check_labels", 1, check=True, target=(3, 0, 0, 0), count=1, classes=3, ignore_index=-100),
-             step("sgd", 1, weight=(3, 1, 0, 0), gradient=(3, 1, 0, 0), velocity=None, count=4, first=1, lr=(7, 8, 0, 0), momentum=0.0,
-                  dampening=0.0, weight_decay=0.0, nesterov=0)]
+             step("sgd", 1, weight=(3, 1, 0, 0), gradient=(3, 1, 0, 0), velocity=None, count=4, first=1, lr=(7, 8, 0, 0),
+                  momentum=0.0, dampening=0.0, weight_decay=0.0, nesterov=0)]
     program = native.Program(16, steps, [[], [(1, 0, 1), (1, 1, 2)]], 0, 0, 0, 0, 1, 0, 1, 1)
     weight = np.ones(4, np.float32)
     binding = native.Binding(program, [weight])
@@ -202,7 +205,8 @@ def test_storage():
     for dtype, shape in (("float32", (2, 3)), ("int64", ()), ("float32", (0, 3))):
         s = native.Storage(shape, dtype)
         view = np.asarray(s)
-        assert view.shape == shape and view.dtype == dtype and view.flags.writeable and view.ctypes.data % 64 == 0 and (view == 0).all()
+        assert view.shape == shape and view.dtype == dtype and view.flags.writeable
+        assert view.ctypes.data % 64 == 0 and (view == 0).all()
     with pytest.raises(ValueError, match="dtype"):
         native.Storage((2,), "float64")
     with pytest.raises(ValueError, match="shape"):

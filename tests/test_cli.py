@@ -1,5 +1,6 @@
 """The command line, run as users run it. One short training serves all tests of what comes after it."""
 import os
+import pathlib
 import re
 import subprocess
 import sys
@@ -111,3 +112,16 @@ def test_wrong_arguments(capsys, arguments):
     with pytest.raises(SystemExit) as stopped:
         cli.main(list(arguments))
     assert stopped.value.code == 2 and "usage" in capsys.readouterr().err
+
+
+def test_the_code_in_the_readme_runs(tmp_path, monkeypatch, capsys):
+    path = pathlib.Path(__file__).parent.parent / "README.md"
+    if not path.exists():
+        pytest.skip("no README beside the tests")
+    blocks = re.findall(r"```python\n(.*?)```", path.read_text(encoding="utf-8"), re.S)
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    for block in blocks:
+        exec(block, names)
+    assert len(blocks) == 3 and names["history"].history["accuracy"][-1] > 0.9
+    assert np.mean(names["model"].predict(names["images"]).argmax(1) == names["labels"]) > 0.95

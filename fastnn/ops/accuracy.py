@@ -9,7 +9,7 @@ from .cross_entropy import IGNORE
 __all__ = ["accuracy"]
 
 
-@op("accuracy", shape=lambda x, target, *, ignore_index: Spec((x.shape[0], *x.shape[2:]), x.dtype))
+@op("accuracy", shape=lambda x, target, *, ignore_index: Spec((x.shape[0], *x.shape[2:]), x.dtype), rows=2)
 def _accuracy(x, target, *, ignore_index):
     classes, labels = x.shape[1], target.dtype.kind == "i"
     if classes == 1:

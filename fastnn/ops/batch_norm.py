@@ -27,7 +27,7 @@ def _channels(x):
     return Spec(x.shape[1:2], x.dtype)
 
 
-@op("batch_norm_statistics", shape=lambda x: (_channels(x), _channels(x)), mode="reduce")
+@op("batch_norm_statistics", shape=lambda x: (_channels(x), _channels(x)), mode="reduce", rows=1)
 def _statistics(x):
     """-> (mean, biased variance) of every channel."""
     with np.errstate(all="ignore"):
@@ -47,7 +47,7 @@ def _(emit, x, out):
     emit("batch_norm_statistics", mean=out[0], variance=out[1], x=rows, **_sizes(emit, x))
 
 
-@op("batch_norm_apply", shape=lambda x, mean, variance, weight, bias, **attrs: x)
+@op("batch_norm_apply", shape=lambda x, mean, variance, weight, bias, **attrs: x, rows=1)
 def _apply(x, mean, variance, weight, bias, *, eps, training):
     """training: mean and variance are x's own, and the gradient goes through them."""
     with np.errstate(all="ignore"):
@@ -75,7 +75,7 @@ def _(emit, x, mean, variance, weight, bias, out, *, eps, training, relu=0):
     images_first(emit, out, y)
 
 
-@op("batch_norm_sums", shape=lambda dy, x, mean, variance, **attrs: (_channels(x), _channels(x)), mode="reduce")
+@op("batch_norm_sums", shape=lambda dy, x, mean, variance, **attrs: (_channels(x), _channels(x)), mode="reduce", rows=2)
 def _sums(dy, x, mean, variance, *, eps):
     """-> (dbias, dweight)."""
     normalised = (x - _wide(mean, x)) / np.sqrt(_wide(variance, x) + variance.dtype.type(eps))
@@ -89,7 +89,7 @@ def _(emit, dy, x, mean, variance, out, *, eps):
          variance=variance, eps=eps, **_sizes(emit, x))
 
 
-@op("batch_norm_backward", shape=lambda dy, x, mean, variance, weight, dbias, dweight, **attrs: x)
+@op("batch_norm_backward", shape=lambda dy, x, mean, variance, weight, dbias, dweight, **attrs: x, rows=2)
 def _backward(dy, x, mean, variance, weight, dbias, dweight, *, eps, training):
     inverse = 1 / np.sqrt(variance + variance.dtype.type(eps))
     scale = inverse if weight is None else weight * inverse
@@ -111,8 +111,8 @@ def _(emit, dy, x, mean, variance, weight, dbias, dweight, out, *, eps, training
 @op("batch_norm_update", shape=lambda m, v, n, mean, variance, **attrs: (m, v, n), mode="flat", update=True)
 def batch_norm_update(running_mean, running_variance, num_batches_tracked, mean, variance, *, momentum, count):
     """running = (1 - momentum) running + momentum * batch, the variance unbiased (count elements a channel);
-    momentum < 0: the average of all batches so far. -> the three new states."""
-    momentum = 1 / (int(num_batches_tracked) + 1) if momentum < 0 else momentum
+    momentum None: the average of all batches so far. -> the three new states."""
+    momentum = 1 / (int(num_batches_tracked) + 1) if momentum is None else momentum
     unbiased = variance * variance.dtype.type(count / max(count - 1, 1))
     new = [(old * (1 - momentum) + batch * momentum).astype(old.dtype, copy=False)
            for old, batch in ((running_mean, mean), (running_variance, unbiased))]
@@ -122,7 +122,8 @@ def batch_norm_update(running_mean, running_variance, num_batches_tracked, mean,
 @batch_norm_update.lower
 def _(emit, running_mean, running_variance, num_batches_tracked, mean, variance, out, *, momentum, count):
     emit("batch_norm_update", running_mean=running_mean, running_variance=running_variance, num_batches_tracked=num_batches_tracked,
-         mean=mean, variance=variance, channels=mean.shape[0], count=count, momentum=momentum)
+         mean=mean, variance=variance, channels=mean.shape[0], count=count,
+         momentum=-1.0 if momentum is None else momentum)
 
 
 def batch_norm_training(x, weight=None, bias=None, eps=1e-5):

@@ -76,7 +76,7 @@ def _rows_spec(x, target, weight, **attrs):
     return Spec((x.shape[0], *x.shape[2:]), x.dtype)
 
 
-@op("cross_entropy_rows", shape=_rows_spec)
+@op("cross_entropy_rows", shape=_rows_spec, rows=2)
 def _cross_entropy_rows(x, target, weight, *, ignore_index, label_smoothing):
     q, counted = _distribution(x, target, ignore_index, label_smoothing)
     with np.errstate(all="ignore"):
@@ -109,7 +109,7 @@ def _(emit, x, target, weight, out, *, ignore_index, label_smoothing):
          label_smoothing=label_smoothing, **_fields(emit, x, target))
 
 
-@op("cross_entropy_backward_rows", shape=lambda dy, x, target, weight, **attrs: x)
+@op("cross_entropy_backward_rows", shape=lambda dy, x, target, weight, **attrs: x, rows=3)
 def _cross_entropy_backward_rows(dy, x, target, weight, *, ignore_index, label_smoothing):
     q, counted = _distribution(x, target, ignore_index, label_smoothing)
     with np.errstate(all="ignore"):
@@ -128,7 +128,7 @@ def _(emit, dy, x, target, weight, out, *, ignore_index, label_smoothing):
 
 # ---- the divisor of a weighted mean
 
-@op("pick_weight", shape=lambda target, weight, **attrs: Spec(target.shape, weight.dtype if weight else "float32"))
+@op("pick_weight", shape=lambda target, weight, **attrs: Spec(target.shape, weight.dtype if weight else "float32"), rows=1)
 def pick_weight(target, weight, *, ignore_index):
     """weight[target] (1 without weight), 0 where the target is ignored."""
     counted = target != ignore_index
@@ -213,8 +213,8 @@ def check_reduction(name, reduction):
 
 
 def make_loss(value, gradient, prediction):
-    """What a loss function gives on arrays: a Loss where the package is loaded (losses.py), else the number."""
-    return functions["make_loss"](value, gradient, prediction) if "make_loss" in functions else float(value)
+    """What a loss function gives on arrays: a Loss (losses.py), tied to the very array that is the prediction."""
+    return functions["make_loss"](value, gradient, prediction)
 
 
 def cross_entropy(x, target, weight=None, ignore_index=IGNORE, reduction="mean", label_smoothing=0.0):

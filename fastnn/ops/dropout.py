@@ -1,7 +1,5 @@
 """Dropout: elements are zeroed with probability p, the others divided by 1 - p. Which ones follows from counters alone
 (Philox4x32-10), so that layout, threads and backend give the same mask and the gradient computes it again."""
-import os
-
 import numpy as np
 
 from ..graph import current, functions, is_symbolic, op
@@ -35,8 +33,9 @@ def uniforms(images, count, seed, step, stream):
     return (np.stack(words, axis=2).reshape(images, -1)[:, :count] >> np.uint64(8)) * 2.0 ** -24
 
 
-@op("dropout", shape=lambda x, seed, step, **attrs: x)
+@op("dropout", shape=lambda x, seed, step, **attrs: x, rows=1)
 def _dropout(x, seed, step, *, p, stream, images):
+    images = x.shape[0] if images is None else images
     keep = uniforms(images, x.size // images if images else 0, seed, step, stream).reshape(x.shape) >= p
     return np.where(keep, x / x.dtype.type(1 - p) if p < 1 else x, x.dtype.type(0))
 
@@ -52,13 +51,11 @@ def _(emit, x, seed, step, out, *, p, stream, images):
 
 
 def _images(x):
-    """How many images x's axis 0 holds: the batch, where it is a multiple of it."""
-    if not x.ndim:
-        return 1
+    """How many images x holds: None for one a row of axis 0, else the batch where axis 0 is a multiple of it, else 1."""
     session = current() if is_symbolic(x) else None
-    if session is None:
-        return x.shape[0]
-    return session.rows if session.rows and x.shape[0] % session.rows == 0 else 1
+    if session is None or x.ndim and x.shape[0] == session.rows:
+        return None
+    return session.rows if x.ndim and session.rows and x.shape[0] % session.rows == 0 else 1
 
 
 def _check_p(name, p):
@@ -75,6 +72,8 @@ def dropout(x, p=0.5, training=True, *, seed=None, step=None):
     x, p = arguments.check_float("dropout", "x", x), _check_p("dropout", p)
     if not training or p == 0:
         return x
+    if x.ndim == 0:
+        return dropout(x.reshape((1,)), p, seed=seed, step=step).reshape(())
     session = current() if is_symbolic(x) else None
     if session is None:
         return _dropout(x, _new_seed() if seed is None else seed, step or 0, p=p, stream=0, images=_images(x))
@@ -83,7 +82,7 @@ def dropout(x, p=0.5, training=True, *, seed=None, step=None):
 
 
 def _new_seed():
-    return functions["next_seed"]() if "next_seed" in functions else int.from_bytes(os.urandom(8), "little") >> 1
+    return functions["next_seed"]()                 # random.py's, set by functional.py: ops import the graph alone
 
 
 def dropout_backward(grad_output, x, p=0.5, training=True, *, seed, step=0):

@@ -7,7 +7,7 @@ from . import _arguments as arguments
 __all__ = ["linear", "linear_backward", "linear_backward_input", "linear_backward_weight"]
 
 
-@op("linear", shape=lambda x, weight, bias: Spec((*x.shape[:-1], weight.shape[0]), x.dtype))
+@op("linear", shape=lambda x, weight, bias: Spec((*x.shape[:-1], weight.shape[0]), x.dtype), rows=1)
 def _linear(x, weight, bias):
     y = x @ weight.T
     return y if bias is None else y + bias
@@ -28,7 +28,7 @@ def _(emit, x, weight, bias, out, relu=0, residual=None):
          positions=emit.prod(emit.shape(x)[:-1]), in_features=in_features, out_features=out_features)
 
 
-@op("linear_backward_input", shape=lambda dy, weight: Spec((*dy.shape[:-1], weight.shape[1]), dy.dtype))
+@op("linear_backward_input", shape=lambda dy, weight: Spec((*dy.shape[:-1], weight.shape[1]), dy.dtype), rows=1)
 def _linear_backward_input(dy, weight):
     return dy @ weight
 
@@ -44,7 +44,7 @@ def _(emit, dy, weight, out):
          in_features=weight.shape[1], out_features=weight.shape[0])
 
 
-@op("linear_backward_weight", shape=lambda dy, x: Spec((dy.shape[-1], x.shape[-1]), dy.dtype), mode="reduce")
+@op("linear_backward_weight", shape=lambda dy, x: Spec((dy.shape[-1], x.shape[-1]), dy.dtype), mode="reduce", rows=2)
 def _linear_backward_weight(dy, x):
     return dy.reshape(-1, dy.shape[-1]).T @ x.reshape(-1, x.shape[-1])
 
@@ -78,20 +78,21 @@ def linear(x, weight, bias=None):
     x, weight, bias = arguments.floats("linear", x=x, weight=weight, bias=bias)
     _check("linear", x, weight)
     arguments.check_shape("linear", "bias", bias, weight.shape[:1], ", one number an output feature")
-    return _linear(x, weight, bias)
+    return _linear(x, weight, bias) if x.ndim > 1 else _linear(x.reshape((1, -1)), weight, bias).reshape((-1,))
 
 
 def _backward_arguments(name, grad_output, x, weight):
     grad_output, x, weight = arguments.floats(name, grad_output=grad_output, x=x, weight=weight)
     _check(name, x, weight)
     arguments.check_shape(name, "grad_output", grad_output, (*x.shape[:-1], weight.shape[0]), ", as linear's result")
-    return grad_output, x, weight
+    return (grad_output, x, weight) if x.ndim > 1 else (grad_output.reshape((1, -1)), x.reshape((1, -1)), weight)
 
 
 def linear_backward_input(grad_output, x, weight):
     """The gradient of linear with respect to x: grad_output weight, of x's shape."""
-    grad_output, x, weight = _backward_arguments("linear_backward_input", grad_output, x, weight)
-    return _linear_backward_input(grad_output, weight)
+    dy, rows, weight = _backward_arguments("linear_backward_input", grad_output, x, weight)
+    dx = _linear_backward_input(dy, weight)
+    return dx if np.ndim(x) > 1 else dx.reshape((-1,))
 
 
 def linear_backward_weight(grad_output, x, weight):

@@ -17,7 +17,7 @@ def _column(dy, x):
     return dy.reshape(-1, *[1] * (x.ndim - 1))
 
 
-@op("mse_rows", shape=lambda x, target: Spec(x.shape[:1], x.dtype))
+@op("mse_rows", shape=lambda x, target: Spec(x.shape[:1], x.dtype), rows=2)
 def _mse_rows(x, target):
     return np.square(x - target).reshape(x.shape[0], -1).mean(axis=1, dtype=np.float64).astype(x.dtype)
 
@@ -34,7 +34,7 @@ def _(emit, x, target, out):
         emit("mse_forward", loss=loss, x=x, target=target, count=_count(x))
 
 
-@op("mse_backward_rows", shape=lambda dy, x, target: x)
+@op("mse_backward_rows", shape=lambda dy, x, target: x, rows=3)
 def _mse_backward_rows(dy, x, target):
     return _column(dy, x) * x.dtype.type(2 / max(_count(x), 1)) * (x - target)
 
@@ -70,6 +70,7 @@ def mse_loss(x, target, reduction="mean"):
 
     On values gives a value; on arrays a Loss ("none": an array)."""
     check_reduction("mse_loss", reduction)
+    prediction = x
     x, target = _check("mse_loss", x, target)
     if reduction == "mean" and x.ndim and arguments.prod(x.shape):
         result = functions["mean"](_mse_rows(x, target))
@@ -78,7 +79,7 @@ def mse_loss(x, target, reduction="mean"):
         result = result if reduction == "none" else functions[reduction](result)
     if is_symbolic(result) or reduction == "none":
         return result
-    return make_loss(result, mse_loss_backward(x, target, reduction))
+    return make_loss(result, mse_loss_backward(x, target, reduction), prediction)
 
 
 def mse_loss_backward(x, target, reduction="mean"):

@@ -47,7 +47,7 @@ def nll_loss(x, target, weight=None, ignore_index=IGNORE, reduction="mean"):
     total = functions["sum"](rows)
     if reduction == "mean":
         total = functions["div"](total, functions["sum"](weights))
-    return total if is_symbolic(total) else make_loss(total, nll_loss_backward(x, target, weight, ignore_index, reduction))
+    return total if is_symbolic(total) else make_loss(total, nll_loss_backward(x, target, weight, ignore_index, reduction), x)
 
 
 def nll_loss_backward(x, target, weight=None, ignore_index=IGNORE, reduction="mean"):

@@ -1,7 +1,7 @@
 """sigmoid(x) = 1 / (1 + e^-x)."""
 import numpy as np
 
-from ..graph import functions, op
+from ..graph import op
 from . import _arguments as arguments
 
 __all__ = ["sigmoid", "sigmoid_backward"]
@@ -13,18 +13,29 @@ def _sigmoid(x):
     return np.where(x >= 0, 1 / (1 + e), e / (1 + e))
 
 
-def _from_output(dy, y):
-    return functions["mul"](dy, functions["mul"](y, functions["sub"](1.0, y)))
-
-
 @_sigmoid.gradient
 def _(dy, x, out):
-    return _from_output(dy, out)
+    return _sigmoid_backward(dy, out)
 
 
 @_sigmoid.lower
 def _(emit, x, out):
     emit.elementwise("sigmoid", out, x)
+
+
+@op("sigmoid_backward")
+def _sigmoid_backward(dy, y):
+    return dy * (1 - y) * y
+
+
+@_sigmoid_backward.gradient
+def _(ddx, dy, y, out):
+    return _sigmoid_backward(ddx, y), ddx * dy * (1.0 - y * 2.0)
+
+
+@_sigmoid_backward.lower
+def _(emit, dy, y, out):
+    emit.elementwise("sigmoid_backward", out, dy, y)
 
 
 def sigmoid(x):
@@ -36,4 +47,4 @@ def sigmoid_backward(grad_output, x):
     """The gradient of sigmoid: grad_output y (1 - y), y = sigmoid(x)."""
     grad_output, x = arguments.floats("sigmoid_backward", grad_output=grad_output, x=x)
     arguments.check_shape("sigmoid_backward", "grad_output", grad_output, x.shape, ", as x")
-    return _from_output(grad_output, _sigmoid(x))
+    return _sigmoid_backward(grad_output, _sigmoid(x))

@@ -1,4 +1,6 @@
 """Losses: numbers that know their gradient, PyTorch's loss functions and classes, and what compile's `loss` argument means."""
+from math import prod
+
 import numpy as np
 
 from . import functional as F
@@ -182,14 +184,9 @@ def per_row(value):
 
 
 def match_target(y_pred, y_true):
-    """Labels as (N, ...) integers, or floats of y_pred's shape: what Keras's users pass, (N, 1) labels and integer one-hot,
-    too."""
-    integer = y_true.dtype.startswith(("int", "uint"))
-    if integer and tuple(y_true.shape) == tuple(y_pred.shape) and len(y_pred.shape) > 1:
-        return F.float(y_true)
-    if integer and len(y_true.shape) == len(y_pred.shape) and y_true.shape[1] == 1:
-        return y_true.squeeze(1)
-    return y_true
+    """Labels (N, 1) as (N,)."""
+    column = y_true.dtype == "int64" and len(y_true.shape) == len(y_pred.shape) and y_true.shape[1] == 1
+    return y_true.squeeze(1) if column else y_true
 
 
 def logits_of(y_pred):
@@ -200,8 +197,7 @@ def logits_of(y_pred):
 
 
 def _cross_entropy_rows(y_pred, y_true, label_smoothing=0.0):
-    loss = F.cross_entropy(logits_of(y_pred), match_target(y_pred, y_true), reduction="none", label_smoothing=label_smoothing)
-    return per_row(loss)
+    return per_row(F.cross_entropy_rows(logits_of(y_pred), y_true, label_smoothing=label_smoothing))
 
 
 def _nll_rows(y_pred, y_true):
@@ -210,13 +206,13 @@ def _nll_rows(y_pred, y_true):
 
 def _same_shape(y_pred, y_true):
     """y_true with y_pred's shape, where only axes of length 1 are missing: (N,) targets of an (N, 1) output."""
-    if tuple(y_true.shape) != tuple(y_pred.shape) and y_pred.size == y_true.size:
+    if tuple(y_true.shape) != tuple(y_pred.shape) and prod(y_true.shape) == prod(y_pred.shape):
         y_true = y_true.reshape(tuple(y_pred.shape))
     return F.float(y_true) if y_true.dtype != y_pred.dtype else y_true
 
 
 def _mse_rows(y_pred, y_true):
-    return per_row(F.mse_loss(y_pred, _same_shape(y_pred, y_true), reduction="none"))
+    return F.mse_rows(y_pred, _same_shape(y_pred, y_true))
 
 
 NAMES = {**dict.fromkeys(("cross_entropy", "crossentropy", "categorical_crossentropy", "sparse_categorical_crossentropy"),
@@ -256,8 +252,9 @@ def _resolve_class(loss):
         if isinstance(loss, NLLLoss):
             return _nll_rows
         return lambda y_pred, y_true: _cross_entropy_rows(y_pred, y_true, loss.label_smoothing)
-    prepare = logits_of if isinstance(loss, CrossEntropyLoss) else lambda y_pred: y_pred
-    return lambda y_pred, y_true: loss(prepare(y_pred), match_target(y_pred, y_true))
+    if isinstance(loss, CrossEntropyLoss):
+        return lambda y_pred, y_true: loss(logits_of(y_pred), y_true)
+    return lambda y_pred, y_true: loss(y_pred, match_target(y_pred, y_true))
 
 
 def _resolve_several(spec, loss_weights):

@@ -1,7 +1,7 @@
 """Metrics: what compile's `metrics` argument means. A metric is a formula on values, one value a row: it comes out of the same
 plan as the loss, without a second pass."""
 from . import functional as F
-from .losses import by_name, match_target, per_row, pick, _mse_rows, _same_shape
+from .losses import by_name, per_row, pick, _mse_rows, _same_shape
 
 __all__ = []
 
@@ -14,7 +14,7 @@ def accuracy(y_pred, y_true):
     if len(shape) == 1 or len(shape) == 2 and shape[1] == 1:
         threshold = 0.5 if y_pred.node.op.name == "sigmoid" else 0.0
         return per_row((y_pred > threshold) == (_same_shape(y_pred, y_true) > 0.5))
-    return per_row(F.accuracy(y_pred, match_target(y_pred, y_true)))
+    return per_row(F.accuracy(y_pred, y_true))
 
 
 def mae(y_pred, y_true):

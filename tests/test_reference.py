@@ -1,0 +1,445 @@
+"""The reference of every op against naive Python loops, and every gradient rule against finite differences in float64. One line a
+case: a function of `F`, its inputs, the naive formula. The graph built from the symbolic function is what runs, so that shape
+rules, references and gradient rules are tested together; then the same call on arrays."""
+import itertools
+import math
+
+import numpy as np
+import pytest
+
+import fastnn.functional as F
+from fastnn import graph
+
+RNG = np.random.default_rng(7)
+
+
+def normal(*shape):
+    return RNG.standard_normal(shape)
+
+
+def positive(*shape):
+    return RNG.uniform(0.3, 2.0, shape)
+
+
+def distinct(*shape):
+    """No two elements equal or close: pooling and max have no ties to decide."""
+    return (RNG.permutation(int(np.prod(shape))).reshape(shape) - 3.5) / 4.0
+
+
+def labels(classes, *shape):
+    return RNG.integers(0, classes, shape)
+
+
+def probabilities(*shape):
+    p = positive(*shape)
+    return p / p.sum(axis=1, keepdims=True)
+
+
+# ---- running a graph by the references of its ops
+
+def run(outputs, given):
+    """The arrays of `outputs`, values; `given`: {input value: array}."""
+    env = dict(given)
+    for node in graph.ancestors([v for v in outputs if v is not None]):
+        if node.op is graph.CONSTANT:
+            env[node.outputs[0]] = node.attrs["value"]
+        elif node.op not in graph.SOURCES:
+            made = node.op.reference(*[None if v is None else env[v] for v in node.inputs], **node.attrs)
+            for value, array in zip(node.outputs, made if isinstance(made, tuple) else (made,)):
+                assert np.shape(array) == value.shape, f"{node.op.name}: {np.shape(array)} computed, {value.shape} by the shape rule"
+                assert str(array.dtype) == value.dtype, f"{node.op.name}: {array.dtype} computed, {value.dtype} by the shape rule"
+                env[value] = array
+    return [None if v is None else np.asarray(env[v]) for v in outputs]
+
+
+def trace(function, arrays, factors=None):
+    """function called on symbolic float64 inputs -> (output values, input values); with `factors`, the gradients of
+    sum(outputs * factors) in the place of the outputs, None where nothing flows."""
+    with graph.Session(rows=arrays[0].shape[0] if arrays[0].ndim else 1, dtype="float64"):
+        inputs = [graph.make_input(f"x{i}", a.shape, "int64" if a.dtype.kind == "i" else "float64") for i, a in enumerate(arrays)]
+        out = function(*inputs)
+        out = out if isinstance(out, tuple) else (out,)
+        if factors is not None:
+            out = graph.gradients(list(out), [graph.as_value(f) for f in factors], inputs)
+    return out, inputs
+
+
+def numeric_gradient(function, arrays, i, factors, step=1e-6):
+    """The same by central differences for input i."""
+    out, inputs = trace(function, arrays)
+    result = np.zeros(arrays[i].shape)
+    for place in np.ndindex(arrays[i].shape):
+        sides = []
+        for sign in (1, -1):
+            moved = arrays[i].copy()
+            moved[place] += sign * step
+            given = dict(zip(inputs, [*arrays[:i], moved, *arrays[i + 1:]]))
+            sides.append(sum((f * y).sum() for f, y in zip(factors, run(out, given))))
+        result[place] = (sides[0] - sides[1]) / (2 * step)
+    return result
+
+
+# ---- naive formulas
+
+def each(formula):
+    """A scalar formula as an elementwise function that broadcasts."""
+    def naive(*arrays):
+        arrays = np.broadcast_arrays(*arrays)
+        out = np.zeros(arrays[0].shape)
+        for place in np.ndindex(out.shape):
+            out[place] = formula(*(float(a[place]) for a in arrays))
+        return out
+    return naive
+
+
+def naive_reduce(formula, axes, keepdim=False):
+    def naive(x):
+        kept = [i for i in range(x.ndim) if i not in axes]
+        out = np.zeros([x.shape[i] for i in kept])
+        for place in np.ndindex(out.shape):
+            index = [slice(None)] * x.ndim
+            for i, p in zip(kept, place):
+                index[i] = p
+            out[place] = formula([float(v) for v in x[tuple(index)].ravel()])
+        return out.reshape([1 if i in axes else d for i, d in enumerate(x.shape)]) if keepdim else out
+    return naive
+
+
+def naive_conv2d(stride=(1, 1), padding=(0, 0, 0, 0), dilation=(1, 1), groups=1):
+    def naive(x, weight, bias=None):
+        (n, c, h, w), (f, per_group, kh, kw) = x.shape, weight.shape
+        oh = (h + padding[0] + padding[1] - dilation[0] * (kh - 1) - 1) // stride[0] + 1
+        ow = (w + padding[2] + padding[3] - dilation[1] * (kw - 1) - 1) // stride[1] + 1
+        y = np.zeros((n, f, oh, ow))
+        for image, o, p, q in np.ndindex(y.shape):
+            total = 0.0 if bias is None else bias[o]
+            for i, u, v in np.ndindex(per_group, kh, kw):
+                row, column = p * stride[0] + u * dilation[0] - padding[0], q * stride[1] + v * dilation[1] - padding[2]
+                if 0 <= row < h and 0 <= column < w:
+                    total += x[image, o // (f // groups) * per_group + i, row, column] * weight[o, i, u, v]
+            y[image, o, p, q] = total
+        return y
+    return naive
+
+
+def windows(h, kernel, stride, padding, dilation, ceil_mode):
+    """For every output position along one axis: the input positions under its window (also those outside), PyTorch's rule."""
+    length = (h + 2 * padding - dilation * (kernel - 1) - 1) / stride
+    out = (math.ceil(length) if ceil_mode else math.floor(length)) + 1
+    if ceil_mode and (out - 1) * stride >= h + padding:
+        out -= 1
+    return [[p * stride - padding + u * dilation for u in range(kernel)] for p in range(out)]
+
+
+def naive_pool2d(kind, kernel, stride, padding=(0, 0), dilation=(1, 1), ceil_mode=False, count_include_pad=True):
+    def naive(x):
+        (n, c, h, w) = x.shape
+        rows, columns = (windows(s, kernel[i], stride[i], padding[i], dilation[i], ceil_mode) for i, s in ((0, h), (1, w)))
+        y = np.zeros((n, c, len(rows), len(columns)))
+        for image, channel, p, q in np.ndindex(y.shape):
+            seen = [x[image, channel, r, s] for r in rows[p] for s in columns[q] if 0 <= r < h and 0 <= s < w]
+            framed = sum(r < h + padding[0] and s < w + padding[1] for r in rows[p] for s in columns[q])
+            y[image, channel, p, q] = max(seen) if kind == "max" else sum(seen) / (framed if count_include_pad else len(seen))
+        return y
+    return naive
+
+
+def naive_adaptive(out):
+    def naive(x):
+        (n, c, h, w) = x.shape
+        y = np.zeros((n, c, *out))
+        for image, channel, p, q in np.ndindex(y.shape):
+            rows = range(p * h // out[0], math.ceil((p + 1) * h / out[0]))
+            columns = range(q * w // out[1], math.ceil((q + 1) * w / out[1]))
+            seen = [x[image, channel, r, s] for r in rows for s in columns]
+            y[image, channel, p, q] = sum(seen) / len(seen)
+        return y
+    return naive
+
+
+def naive_softmax(dim, log=False):
+    def along(values):
+        total = sum(math.exp(v) for v in values)
+        return [v - math.log(total) if log else math.exp(v) / total for v in values]
+    return lambda x: np.apply_along_axis(along, dim, x)
+
+
+def naive_cross_entropy(weight=None, ignore=-100, smoothing=0.0, reduction="mean"):
+    def naive(x, target):
+        classes, losses, weights = x.shape[1], [], []
+        places = list(itertools.product(range(x.shape[0]), *map(range, x.shape[2:])))
+        for n, *rest in places:
+            logits = [float(x[(n, c, *rest)]) for c in range(classes)]
+            log_total = math.log(sum(math.exp(v) for v in logits))
+            if target.dtype.kind == "i":
+                label = int(target[(n, *rest)])
+                q = [float(c == label) for c in range(classes)]
+                weights.append(0.0 if label == ignore else 1.0 if weight is None else weight[label])
+            else:
+                label, q = None, [target[(n, c, *rest)] for c in range(classes)]
+                weights.append(1.0)
+            q = [v * (1 - smoothing) + smoothing / classes for v in q]
+            losses.append(0.0 if label == ignore else -sum(p * (1 if weight is None else weight[c]) * (logits[c] - log_total)
+                                                           for c, p in enumerate(q)))
+        if reduction == "none":
+            return np.array(losses).reshape(x.shape[0], *x.shape[2:])
+        return np.array(sum(losses) / (sum(weights) if reduction == "mean" else 1))
+    return naive
+
+
+def naive_nll(weight=None, ignore=-100):
+    def naive(x, target):
+        total = divisor = 0.0
+        for place in np.ndindex(target.shape):
+            label = int(target[place])
+            if label != ignore:
+                w = 1.0 if weight is None else weight[label]
+                total, divisor = total - w * x[(place[0], label, *place[1:])], divisor + w
+        return np.array(total / divisor)
+    return naive
+
+
+def naive_batch_norm(eps, training=True):
+    def naive(x, weight=None, bias=None, mean=None, variance=None):
+        y = np.zeros(x.shape)
+        for c in range(x.shape[1]):
+            values = [float(v) for v in x[:, c].ravel()]
+            m = sum(values) / len(values) if training else mean[c]
+            v = sum((a - m) ** 2 for a in values) / len(values) if training else variance[c]
+            y[:, c] = (x[:, c] - m) / math.sqrt(v + eps) * (1 if weight is None else weight[c]) + (0 if bias is None else bias[c])
+        return y
+    return naive
+
+
+def naive_matmul(a, b):
+    y = np.zeros((*np.broadcast_shapes(a.shape[:-2], b.shape[:-2]), a.shape[-2], b.shape[-1]))
+    a, b = np.broadcast_to(a, (*y.shape[:-2], *a.shape[-2:])), np.broadcast_to(b, (*y.shape[:-2], *b.shape[-2:]))
+    for *batch, i, j in np.ndindex(y.shape):
+        y[(*batch, i, j)] = sum(a[(*batch, i, k)] * b[(*batch, k, j)] for k in range(a.shape[-1]))
+    return y
+
+
+# ---- the cases
+
+CASES = []
+
+
+def case(name, function, naive, *arrays, gradient=True):
+    CASES.append(pytest.param(function, naive, arrays, gradient, id=name))
+
+
+X, Y = normal(3, 4), normal(3, 4)
+case("add", lambda a, b: a + b, each(lambda a, b: a + b), X, Y)
+case("add-broadcast", F.add, each(lambda a, b: a + b), normal(3, 1, 4), normal(2, 1))
+case("add-scalar-array", lambda a, b: a + b, each(lambda a, b: a + b), X, normal())
+case("add-number", lambda a: 2 + a + 1.5, each(lambda a: a + 3.5), X)
+case("add-itself", lambda a: a + a * a, each(lambda a: a + a * a), X)
+case("sub", lambda a, b: a - b, each(lambda a, b: a - b), X, Y)
+case("sub-from-number", lambda a: 1 - a, each(lambda a: 1 - a), X)
+case("mul", lambda a, b: a * b, each(lambda a, b: a * b), X, Y)
+case("mul-broadcast", lambda a, b: a * b, each(lambda a, b: a * b), normal(2, 3, 1), normal(1, 4))
+case("div", lambda a, b: a / b, each(lambda a, b: a / b), X, positive(3, 4))
+case("div-number", lambda a: 3 / a / 2, each(lambda a: 1.5 / a), positive(3, 4))
+case("neg", lambda a: -a, each(lambda a: -a), X)
+for _exponent in (0, 1, 2, 3, 7, -1, -2, 0.5, 1.5, -0.5):
+    case(f"pow-{_exponent}", lambda a, e=_exponent: a ** e, each(lambda a, e=_exponent: a ** e), positive(3, 4))
+case("pow-negative-base", lambda a: a ** 3, each(lambda a: a ** 3), X)
+case("pow-value", lambda a, b: a ** b, each(lambda a, b: a ** b), positive(3, 4), Y)
+case("pow-of-number", lambda a: 2 ** a, each(lambda a: 2 ** a), X)
+case("exp", F.exp, each(math.exp), X)
+case("log", F.log, each(math.log), positive(3, 4))
+case("sqrt", F.sqrt, each(math.sqrt), positive(3, 4))
+case("abs", F.abs, each(abs), X)
+case("square", F.square, each(lambda a: a * a), X)
+case("reciprocal", F.reciprocal, each(lambda a: 1 / a), positive(3, 4))
+case("sign", F.sign, each(lambda a: (a > 0) - (a < 0)), np.array([-2.0, 0.0, 3.0]), gradient=False)
+case("clip", lambda a: F.clip(a, -0.5, 0.7), each(lambda a: min(max(a, -0.5), 0.7)), X)
+case("clip-one-side", lambda a: a.clip(min=0.1), each(lambda a: max(a, 0.1)), X)
+case("clip-arrays", F.clip, each(lambda a, b, c: min(max(a, b), c)), X, -positive(4), positive(3, 1))
+case("maximum", F.maximum, each(max), X, Y)
+case("minimum", F.minimum, each(min), X, normal(4))
+case("where", lambda c, a, b: F.where(c > 0, a, b), each(lambda c, a, b: a if c > 0 else b), normal(3, 4), X, normal(4))
+case("where-numbers", lambda a: F.where(a > 0, a, 0.5), each(lambda a: a if a > 0 else 0.5), X)
+TIED = np.array([[1.0, 2.0, 3.0], [0.0, -1.0, 2.0]])
+for _name, _formula in (("gt", lambda a, b: a > b), ("ge", lambda a, b: a >= b), ("lt", lambda a, b: a < b),
+                        ("le", lambda a, b: a <= b), ("eq", lambda a, b: a == b), ("ne", lambda a, b: a != b)):
+    case(_name, getattr(F, _name), each(_formula), TIED, np.array([1.0, 0.0, 3.0]), gradient=False)
+case("cast", lambda a, t: a * t, each(lambda a, t: a * t), X, labels(5, 4))
+case("float", F.float, each(float), labels(5, 4), gradient=False)
+
+case("relu", F.relu, each(lambda a: max(a, 0.0)), X)
+case("leaky_relu", lambda a: F.leaky_relu(a, 0.2), each(lambda a: a if a > 0 else 0.2 * a), X)
+case("sigmoid", F.sigmoid, each(lambda a: 1 / (1 + math.exp(-a))), X)
+case("tanh", F.tanh, each(math.tanh), X)
+for _dim in (0, 1, -1):
+    case(f"softmax-{_dim}", lambda x, d=_dim: F.softmax(x, d), naive_softmax(_dim), normal(2, 3, 4))
+    case(f"log_softmax-{_dim}", lambda x, d=_dim: F.log_softmax(x, d), naive_softmax(_dim, log=True), normal(2, 3, 4))
+
+case("reshape", lambda x: x.reshape(4, -1), lambda x: x.reshape(4, 3), X)
+case("flatten", lambda x: F.flatten(x, 1), lambda x: x.reshape(2, 12), normal(2, 3, 4))
+case("squeeze", lambda x: F.squeeze(x), lambda x: x.reshape(3), normal(1, 3, 1))
+case("squeeze-dim", lambda x: F.squeeze(x, -1), lambda x: x.reshape(1, 3), normal(1, 3, 1))
+case("unsqueeze", lambda x: F.unsqueeze(x, 1), lambda x: x.reshape(3, 1, 4), X)
+case("permute", lambda x: F.permute(x, 2, 0, 1), lambda x: x.transpose(2, 0, 1), normal(2, 3, 4))
+case("transpose", lambda x: F.transpose(x, 0, -1), lambda x: x.transpose(2, 1, 0), normal(2, 3, 4))
+case("expand", lambda x: F.expand(x, (2, 3, 4)), lambda x: np.stack([x + np.zeros((3, 4))] * 2), normal(3, 1))
+case("expand-keep", lambda x: F.expand(x, -1, 4), lambda x: x + np.zeros((3, 4)), normal(3, 1))
+_box = normal(3, 4, 5)
+for _index in (0, -1, slice(1, None), (slice(None), 2), (slice(None), slice(None, None, 2)), (slice(None), slice(None, None, -1)),
+               (Ellipsis, 0), (slice(None), None, slice(3, 0, -2), ...), (1, 2, 3), (slice(None, None, -2), slice(1, 3)),
+               (slice(2, 2),), None):
+    case(f"index-{_index}", lambda x, i=_index: F.getitem(x, i), lambda x, i=_index: x[i], _box)
+for _dim in (0, 1, -1):
+    case(f"cat-{_dim}", lambda a, b, d=_dim: F.cat([a, b, a], d), lambda a, b, d=_dim: np.concatenate([a, b, a], d), X, Y)
+    case(f"stack-{_dim}", lambda a, b, d=_dim: F.stack([a, b], d), lambda a, b, d=_dim: np.stack([a, b], d), X, Y)
+
+for _axes in ((0,), (1,), (2,), (0, 1), (0, 2), (1, 2), (0, 1, 2)):
+    for _kind, _formula in (("sum", sum), ("mean", lambda v: sum(v) / len(v)), ("max", max), ("min", min)):
+        for _keep in (False, True):
+            case(f"{_kind}-{_axes}-{_keep}", lambda x, k=_kind, a=_axes, keep=_keep: getattr(F, k)(x, a, keepdim=keep),
+                 naive_reduce(_formula, _axes, _keep), distinct(2, 3, 4))
+case("mean-all", lambda x: x.mean(), naive_reduce(lambda v: sum(v) / len(v), (0, 1)), X)
+case("sum-numpy-names", lambda x: x.sum(axis=-1, keepdims=True), naive_reduce(sum, (1,), True), X)
+
+case("matmul", lambda a, b: a @ b, naive_matmul, normal(3, 4), normal(4, 2))
+case("matmul-3-2", F.matmul, naive_matmul, normal(2, 3, 4), normal(4, 2))
+case("matmul-2-3", F.matmul, naive_matmul, normal(3, 4), normal(2, 4, 2))
+case("matmul-3-3", F.matmul, naive_matmul, normal(2, 3, 4), normal(2, 4, 2))
+case("matmul-4-3", F.matmul, naive_matmul, normal(2, 1, 3, 4), normal(3, 4, 2))
+case("matmul-vector", F.matmul, lambda a, b: naive_matmul(a, b[:, None])[:, 0], normal(3, 4), normal(4))
+case("matmul-vector-first", F.matmul, lambda a, b: naive_matmul(a[None], b)[0], normal(4), normal(4, 2))
+case("matmul-vectors", F.matmul, lambda a, b: naive_matmul(a[None], b[:, None])[0, 0], normal(4), normal(4))
+case("matmul-transposed", lambda a, b: F.matmul(F.transpose(a, 0, 1), b), lambda a, b: naive_matmul(a.T, b), normal(4, 3), normal(4, 2))
+
+for _id, _shape, _weight, _arguments in (
+        ("plain", (2, 3, 5, 6), (4, 3, 3, 2), {}), ("1x1", (2, 3, 4, 4), (2, 3, 1, 1), {}),
+        ("stride", (2, 2, 6, 7), (3, 2, 3, 3), dict(stride=(2, 3))), ("padding", (2, 2, 4, 5), (3, 2, 3, 3), dict(padding=(1, 2))),
+        ("dilation", (1, 2, 7, 6), (2, 2, 3, 2), dict(dilation=(2, 3))), ("groups", (2, 4, 4, 4), (6, 2, 3, 3), dict(groups=2)),
+        ("depthwise", (2, 3, 5, 5), (6, 1, 3, 3), dict(groups=3, padding=1, stride=2)),
+        ("everything", (2, 4, 9, 8), (4, 2, 3, 2), dict(stride=2, padding=(2, 1), dilation=(1, 2), groups=2)),
+        ("sides", (1, 2, 4, 4), (2, 2, 3, 3), dict(padding=(0, 1, 2, 0)))):
+    _pair = lambda v: (v, v) if isinstance(v, int) else v                                              # noqa: E731
+    _pad = _pair(_arguments.get("padding", 0))
+    _naive = naive_conv2d(_pair(_arguments.get("stride", 1)), _pad if len(_pad) == 4 else (_pad[0], _pad[0], _pad[1], _pad[1]),
+                          _pair(_arguments.get("dilation", 1)), _arguments.get("groups", 1))
+    case(f"conv2d-{_id}", lambda x, w, b, a=_arguments: F.conv2d(x, w, b, **a), _naive, normal(*_shape), normal(*_weight),
+         normal(_weight[0]))
+case("conv2d-no-bias", F.conv2d, naive_conv2d(), normal(2, 2, 4, 4), normal(3, 2, 2, 2))
+case("conv2d-same", lambda x, w: F.conv2d(x, w, padding="same"), naive_conv2d(padding=(0, 1, 1, 1)), normal(1, 2, 4, 4), normal(2, 2, 2, 3))
+case("conv2d-valid", lambda x, w: F.conv2d(x, w, padding="valid"), naive_conv2d(), normal(1, 2, 4, 4), normal(2, 2, 2, 3))
+case("conv2d-one-image", F.conv2d, lambda x, w, b: naive_conv2d()(x[None], w, b)[0], normal(2, 4, 4), normal(3, 2, 2, 2), normal(3))
+
+case("linear", F.linear, lambda x, w, b: naive_matmul(x, w.T) + b, normal(3, 4), normal(2, 4), normal(2))
+case("linear-no-bias", F.linear, lambda x, w: naive_matmul(x, w.T), normal(3, 4), normal(2, 4))
+case("linear-3", F.linear, lambda x, w, b: naive_matmul(x, w.T) + b, normal(2, 3, 4), normal(2, 4), normal(2))
+case("linear-1", F.linear, lambda x, w, b: naive_matmul(x[None], w.T)[0] + b, normal(4), normal(2, 4), normal(2))
+
+for _id, _shape, _a in (
+        ("plain", (2, 2, 4, 6), dict(kernel_size=2)), ("uneven", (2, 1, 5, 7), dict(kernel_size=(2, 3), stride=(3, 2))),
+        ("overlap", (1, 2, 5, 5), dict(kernel_size=3, stride=1)), ("padding", (2, 1, 5, 4), dict(kernel_size=3, stride=2, padding=1)),
+        ("ceil", (1, 2, 6, 7), dict(kernel_size=3, stride=2, ceil_mode=True)),
+        ("ceil-padding", (1, 1, 5, 6), dict(kernel_size=2, stride=3, padding=1, ceil_mode=True)),
+        ("ceil-dropped", (1, 1, 5, 5), dict(kernel_size=2, stride=4, padding=1, ceil_mode=True)),
+        ("gaps", (1, 1, 7, 7), dict(kernel_size=2, stride=3))):
+    _of = lambda k, v=None: _pair(_a.get(k, v))                                                        # noqa: E731
+    _naive_arguments = (_of("kernel_size"), _of("stride", _of("kernel_size")), _of("padding", 0))
+    _ceil = _a.get("ceil_mode", False)
+    case(f"max_pool2d-{_id}", lambda x, a=_a: F.max_pool2d(x, **a), naive_pool2d("max", *_naive_arguments, ceil_mode=_ceil), distinct(*_shape))
+    for _include in (True, False):
+        case(f"avg_pool2d-{_id}-{_include}", lambda x, a=_a, i=_include: F.avg_pool2d(x, **a, count_include_pad=i),
+             naive_pool2d("avg", *_naive_arguments, ceil_mode=_ceil, count_include_pad=_include), normal(*_shape))
+case("max_pool2d-dilation", lambda x: F.max_pool2d(x, 2, 1, 1, dilation=2), naive_pool2d("max", (2, 2), (1, 1), (1, 1), (2, 2)), distinct(1, 2, 5, 5))
+case("max_pool2d-one-image", lambda x: F.max_pool2d(x, 2), lambda x: naive_pool2d("max", (2, 2), (2, 2))(x[None])[0], distinct(2, 4, 4))
+for _out in ((1, 1), (2, 3), (4, 5), (6, 7)):
+    case(f"adaptive_avg_pool2d-{_out}", lambda x, o=_out: F.adaptive_avg_pool2d(x, o), naive_adaptive(_out), normal(2, 2, 4, 5))
+case("adaptive_avg_pool2d-none", lambda x: F.adaptive_avg_pool2d(x, (None, 2)), naive_adaptive((4, 2)), normal(1, 2, 4, 5))
+
+WEIGHT = positive(5)
+IGNORED = np.array([2, -100, 0, 4])
+for _id, _x, _t, _a in (
+        ("labels", (4, 5), labels(5, 4), {}), ("column", (4, 5), labels(5, 4), dict(reduction="none")),
+        ("weight", (4, 5), labels(5, 4), dict(weight=WEIGHT)), ("ignore", (4, 5), IGNORED, {}),
+        ("ignore-weight", (4, 5), np.array([1, 2, 1, 4]), dict(weight=WEIGHT, ignore=1)),
+        ("smoothing", (4, 5), IGNORED, dict(smoothing=0.2, weight=WEIGHT)), ("sum", (4, 5), labels(5, 4), dict(reduction="sum")),
+        ("pixels", (2, 3, 2, 2), labels(3, 2, 2, 2), {}), ("pixels-weight", (2, 5, 3), labels(5, 2, 3), dict(weight=WEIGHT)),
+        ("probabilities", (4, 5), probabilities(4, 5), dict(weight=WEIGHT, smoothing=0.1)),
+        ("probability-pixels", (2, 3, 2), probabilities(2, 3, 2), dict(reduction="none"))):
+    def _function(x, t, a=_a):
+        return F.cross_entropy(x, t, a.get("weight"), a.get("ignore", -100), a.get("reduction", "mean"), a.get("smoothing", 0.0))
+    case(f"cross_entropy-{_id}", _function, naive_cross_entropy(**_a), normal(*_x), _t)
+case("cross_entropy-one", F.cross_entropy, lambda x, t: naive_cross_entropy()(x[None], t[None]), normal(5), np.array(3))
+case("nll_loss", lambda x, t: F.nll_loss(x, t), naive_nll(), normal(4, 5), IGNORED)
+case("nll_loss-weight", lambda x, t: F.nll_loss(x, t, WEIGHT), naive_nll(WEIGHT), normal(2, 5, 3), labels(5, 2, 3))
+case("mse_loss", F.mse_loss, lambda x, t: np.array(sum(each(lambda a, b: (a - b) ** 2)(x, t).ravel()) / 12), X, Y)
+case("mse_loss-sum", lambda x, t: F.mse_loss(x, t, "sum"), lambda x, t: np.array(sum(each(lambda a, b: (a - b) ** 2)(x, t).ravel())), X, Y)
+case("mse_loss-none", lambda x, t: F.mse_loss(x, t, "none"), each(lambda a, b: (a - b) ** 2), X, Y)
+case("mse_rows", F.mse_rows, lambda x, t: naive_reduce(lambda v: sum(v) / len(v), (1, 2))((x - t) ** 2), normal(2, 3, 2), normal(2, 3, 2))
+case("one_hot", lambda t: F.one_hot(t, 4), lambda t: np.eye(4)[t].transpose(0, 2, 1), labels(4, 2, 3), gradient=False)
+case("accuracy", F.accuracy, lambda x, t: np.array([float(max(range(5), key=lambda c: x[n, c]) == t[n]) for n in range(4)]),
+     distinct(4, 5), labels(5, 4), gradient=False)
+
+for _shape in ((4, 3), (3, 2, 4), (2, 2, 3, 3)):
+    case(f"batch_norm-{_shape}", lambda x, w, b: F.batch_norm(x, None, None, w, b, training=True, eps=0.1), naive_batch_norm(0.1),
+         normal(*_shape), normal(_shape[1]), normal(_shape[1]))
+case("batch_norm-plain", lambda x: F.batch_norm(x, training=True), naive_batch_norm(1e-5), normal(4, 3))
+_mean, _variance = normal(2), positive(2)
+case("batch_norm-eval", lambda x, w, b: F.batch_norm(x, _mean, _variance, w, b), lambda x, w, b: naive_batch_norm(1e-5, False)(
+    x, w, b, _mean, _variance), normal(2, 2, 3), normal(2), normal(2))
+case("dropout", lambda x: F.dropout(x, 0.4, seed=5, step=9), lambda x: x * naive_dropout_mask(x.shape, 0.4, 5, 9), normal(3, 7))
+
+
+def naive_philox(counter, key):
+    """Ten rounds of Philox4x32 in Python integers."""
+    c, k = list(counter), list(key)
+    for _ in range(10):
+        a, b = 0xD2511F53 * c[0], 0xCD9E8D57 * c[2]
+        c = [(b >> 32) ^ c[1] ^ k[0], b & 0xFFFFFFFF, (a >> 32) ^ c[3] ^ k[1], a & 0xFFFFFFFF]
+        k = [(k[0] + 0x9E3779B9) & 0xFFFFFFFF, (k[1] + 0xBB67AE85) & 0xFFFFFFFF]
+    return c
+
+
+def naive_dropout_mask(shape, p, seed, step, stream=0):
+    mask = np.zeros(shape)
+    for n in range(shape[0]):
+        for i in range(int(np.prod(shape[1:]))):
+            word = naive_philox((n, i >> 2, step & 0xFFFFFFFF, step >> 32), (seed & 0xFFFFFFFF, stream))[i & 3]
+            mask[n].reshape(-1)[i] = ((word >> 8) * 2.0 ** -24 >= p) / (1 - p)
+    return mask
+
+
+# ---- the tests over the cases
+
+@pytest.mark.parametrize("function, naive, arrays, gradient", CASES)
+def test_reference(function, naive, arrays, gradient):
+    out, inputs = trace(function, arrays)
+    found, expected = run(out, dict(zip(inputs, arrays)))[0], naive(*arrays)
+    assert found.shape == expected.shape
+    np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("function, naive, arrays, gradient", [c for c in CASES if c.values[3]])
+def test_gradient(function, naive, arrays, gradient):
+    out, inputs = trace(function, arrays)
+    factors = [normal(*v.shape) for v in out]
+    dxs, inputs = trace(function, arrays, factors)
+    found = run(dxs, dict(zip(inputs, arrays)))
+    for i, (array, dx) in enumerate(zip(arrays, found)):
+        if array.dtype.kind == "f":
+            expected = numeric_gradient(function, arrays, i, factors)
+            dx = np.zeros(array.shape) if dx is None else dx
+            assert dx.shape == array.shape
+            np.testing.assert_allclose(dx, expected, rtol=2e-6, atol=2e-7, err_msg=f"input {i}")
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("function, naive, arrays, gradient", CASES)
+def test_arrays(function, naive, arrays, gradient, dtype):
+    """The same call on arrays: float64 by the reference, float32 by the native kernels where they are built."""
+    given = [a.astype(dtype) if a.dtype.kind == "f" else a for a in arrays]
+    kept = [g.copy() for g in given]
+    found, expected = np.asarray(function(*given)), naive(*arrays)
+    assert found.shape == expected.shape
+    tolerance = dict(rtol=1e-10, atol=1e-12) if dtype is np.float64 else dict(rtol=2e-5, atol=2e-5)
+    np.testing.assert_allclose(found, expected, **tolerance)
+    for before, after in zip(kept, given):
+        np.testing.assert_array_equal(before, after)

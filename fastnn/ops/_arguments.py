@@ -121,6 +121,13 @@ def prod(numbers):
     return total
 
 
+def plus(a, b):
+    """a + b for ints or multiples of N, of which one may be 0."""
+    if isinstance(a, Batch) and isinstance(b, Batch):
+        return Batch(a.coefficient + b.coefficient)
+    return b if a == 0 else a if b == 0 else a + b
+
+
 def strides_of(shape):
     """C-order strides in elements."""
     return tuple(prod(shape[i + 1:]) for i in range(len(shape)))

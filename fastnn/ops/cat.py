@@ -36,14 +36,7 @@ def _(emit, *parts, out, dim):
     for part in parts:
         shape = emit.shape(part)
         strided_copy(emit, out, part, shape, strides, arguments.strides_of(shape), y_offset=offset)
-        offset = _plus(offset, strides[dim] * shape[dim])
-
-
-def _plus(a, b):
-    """a + b, also where both are multiples of N."""
-    if getattr(a, "coefficient", None) and getattr(b, "coefficient", None):
-        return type(a)(a.coefficient + b.coefficient)
-    return b if a == 0 else a + b
+        offset = arguments.plus(offset, strides[dim] * shape[dim])
 
 
 def cat(values, dim=0):

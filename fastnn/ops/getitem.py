@@ -35,7 +35,7 @@ def _places(shape, start, step):
     strides = arguments.strides_of(shape)
     offset = 0
     for a, stride in zip(start, strides):
-        offset = offset + stride * a if a else offset
+        offset = arguments.plus(offset, stride * a if a else 0)
     return [stride if s == 1 else stride * s for s, stride in zip(step, strides)], offset
 
 
@@ -111,6 +111,17 @@ def getitem(x, index):
     Raises IndexError out of range, TypeError for anything that depends on data."""
     x = arguments.check_float("index", "x", x)
     attrs, shape = _resolve(x, _items(x, index))
-    whole = attrs["size"] == tuple(x.shape) and all(s == 1 for s in attrs["step"])
-    out = x if whole else _slice(x, **attrs)
+    out = x
+    # rows first: what depends on the batch size stays apart from what does not
+    for part in (attrs,) if attrs["start"][:1] in ((), (0,)) else _rows_then_rest(attrs, tuple(x.shape)):
+        if part["size"] != tuple(out.shape) or any(s != 1 for s in part["step"]):
+            out = _slice(out, **part)
     return out if shape == tuple(out.shape) else out.reshape(shape)
+
+
+def _rows_then_rest(attrs, shape):
+    """The slice of axis 0, and that of the other axes of what it leaves."""
+    (start, *starts), (step, *steps), (size, *sizes) = attrs["start"], attrs["step"], attrs["size"]
+    zeros, ones = (0,) * len(starts), (1,) * len(starts)
+    return (dict(start=(start, *zeros), step=(step, *ones), size=(size, *shape[1:])),
+            dict(start=(0, *starts), step=(1, *steps), size=(size, *sizes)))

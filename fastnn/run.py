@@ -52,7 +52,7 @@ class Executable:
         pair = self.bindings.get(lanes)
         if pair is None:
             plan = plans.compile(self.graph, lanes)
-            pair = self.bindings[lanes] = plan, native.Binding(plan.program, [*self.storages, *plan.constant_arrays])
+            pair = self.bindings[lanes] = plan, native.Binding(plan.program, [*self.storages, *(c.copy() for c in plan.constant_arrays)])
         return pair
 
     def stale(self):

@@ -79,6 +79,36 @@ def uses(items, kept):
     return readers
 
 
+def fuse_gather(items, kept, inputs):
+    """Turning an input's axes, scaling and shifting it move into the gather that reads it.
+    -> (items left, {value: (input, order of its axes, scale, offset)})"""
+    readers, imported, gone = uses(items, kept), {}, set()
+    for source in inputs:
+        value, axes, scale, offset = source, tuple(range(len(source.shape))), 1.0, -0.0     # x + -0.0 is x, whatever x's sign
+        while is_rows(source) and source.dtype != "int64" and len(readers.get(value, ())) == 1 and readers[value][0] is not None:
+            item = readers[value][0]
+            if item.op.name == "permute" and item.attrs["dims"][0] == 0 and (scale, offset) == (1.0, 0.0):
+                axes = tuple(axes[d] for d in item.attrs["dims"])
+            elif item.op.name == "mul" and (scale, offset) == (1.0, 0.0) and _constant_beside(item, value) is not None:
+                scale = _constant_beside(item, value)
+            elif item.op.name == "add" and offset == 0.0 and _constant_beside(item, value) is not None:
+                offset = _constant_beside(item, value)
+            else:
+                break
+            gone.add(id(item))
+            value = item.outputs[0]
+        if value is not source:
+            imported[value] = (source, axes, scale, offset)
+    return [i for i in items if id(i) not in gone], imported
+
+
+def _constant_beside(item, value):
+    """The number that an operation of two joins to `value`, or None."""
+    others = [v for v in item.inputs if v is not value]
+    number = others[0].node.attrs.get("value") if len(others) == 1 and others[0].node.op is CONSTANT and others[0].shape == () else None
+    return float(number) if number is not None and not isinstance(number, Batch) else None
+
+
 def fuse_epilogue(items, kept):
     """ReLU, and the addition of a residual before it, move into the kernel that makes their operand."""
     readers = uses(items, kept)
@@ -179,12 +209,12 @@ class Builder:
 
     def __init__(self, graph, lanes):
         self.graph, self.lanes = graph, lanes
-        self.rows, self.plains, self.steps, self.level, self.packs = {}, {}, [], {}, {}
+        self.rows, self.plains, self.steps, self.level, self.packs, self.imported = {}, {}, [], {}, {}, {}
         self.n_inputs, self.n_outputs = len(graph.inputs) + 1, len(graph.outputs)
         self.index_external = len(graph.inputs)                    # the last input: which rows to gather, or nothing
         first_state = self.n_inputs + self.n_outputs
         arrays = [c for c in graph.constants if c.shape != ()]
-        self.constant_arrays = [c.node.attrs["value"] for c in arrays]
+        self.constant_arrays = [np.array(c.node.attrs["value"]) for c in arrays]     # writable, as a binding's states are
         for i, value in enumerate([*graph.states, *arrays]):
             self.plains[value] = Buffer("external", 0, first_state + i)
         self.input_index = {v: i for i, v in enumerate(graph.inputs)}
@@ -201,7 +231,7 @@ class Builder:
         """The value's memory with images in groups; converted from its plain array where only that exists."""
         if value not in self.rows:
             buffer = self.rows[value] = Buffer("group", self.features(value))
-            if value.node.op is INPUT and value in self.input_index:
+            if value in self.imported or value in self.input_index:
                 self.gather(value, buffer)
             elif value in self.plains:
                 self.convert("gather", value, x=self.plains[value], y=buffer, scale=1.0, offset=0.0, index=None)
@@ -213,7 +243,7 @@ class Builder:
             size = product(value.shape) * (8 if value.dtype == "int64" else 4)
             buffer = Buffer("flat", int(-(-size.coefficient // 1))) if isinstance(size, Batch) else Buffer("fixed", size)
             self.plains[value] = buffer
-            if value.node.op is INPUT and value in self.input_index:
+            if value in self.imported or value in self.input_index:
                 self.gather_plain(value, buffer)
             elif value in self.rows:
                 self.convert("export", value, x=self.rows[value], y=buffer)
@@ -224,15 +254,20 @@ class Builder:
         return ("slot", 8 * i), ("slot", 8 * i + 1), tuple(("slot", 8 * i + 2 + k) for k in range(6))
 
     def gather(self, value, buffer):
-        """Input rows, picked by index, cast and laid out in one pass."""
-        i = self.input_index[value]
-        dtype, row_stride, strides = self._slots(i, value.shape)
-        row = tuple(value.shape[1:]) if value.shape[0].coefficient == 1 else (int(value.shape[0].coefficient), *value.shape[1:])
+        """Input rows, picked by index, cast, scaled and laid out in one pass."""
+        source, axes, scale, offset = self.imported.get(value) or (value, tuple(range(len(value.shape))), 1.0, 0.0)
+        i = self.input_index[source]
+        dtype, row_stride, strides = self._slots(i, source.shape)
+        inner = strides[7 - len(axes):]
         fields = dict(y=buffer, x=Buffer("external", 0, i), index=Buffer("external", 0, self.index_external), dtype=dtype,
-                      row_stride=row_stride, strides=strides, shape=Emit.pad6(row), scale=1.0, offset=0.0)
-        self.append(Step("gather", fields, "row", self.level.get(value, 0), value.node))
+                      row_stride=row_stride, strides=Emit.pad6([inner[a - 1] for a in axes[1:]], 0), shape=Emit.pad6(value.shape[1:]),
+                      scale=scale, offset=offset)
+        self.append(Step("gather", fields, "row", self.level.get(source, 0), value.node))
 
     def gather_plain(self, value, buffer):
+        if value in self.imported:
+            self.row_buffer(value)
+            return self.convert("export", value, x=self.rows[value], y=buffer)
         i = self.input_index[value]
         dtype, row_stride, strides = self._slots(i, value.shape)
         x, level = Buffer("external", 0, i), self.level.get(value, 0)
@@ -330,6 +365,7 @@ class Builder:
         late = {v for v in self.graph.inputs if v.node.attrs["late"]}
         for v in [*early, *self.graph.states, *self.graph.slots, *self.graph.constants]:
             level[v] = 0
+        level.update({v: 0 for v in self.imported})
         waits = set(late)
         for item in items:
             reads = [v for v in self.reads(item) if v is not None]
@@ -383,6 +419,7 @@ class Builder:
         items = [Item(n) for n in self.graph.nodes]
         for rewrite in REWRITES:
             items = rewrite(items, kept)
+        items, self.imported = fuse_gather(items, kept, [v for v in self.graph.inputs if not v.node.attrs["late"]])
         self.levels(items)
         for item in items:
             mode = self.mode(item)

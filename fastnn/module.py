@@ -498,12 +498,15 @@ class Module(Trainable):
         with self._lock():
             waiting = executable.start(arrays, n, self.numbers(advance=True))
         names = [k for k in executable.names if not k.startswith(("d:", "dx:"))]
-        results = structure(names, waiting.outputs[:len(names)])
-        for array in waiting.outputs[:len(names)]:
-            run.remember(array, lambda dy, input_gradient=False, _array=id(array): self._finish(waiting, names, {_array: dy}, input_gradient))
+        outputs = waiting.outputs[:len(names)]
+        waiting.outputs[:len(names)] = [None] * len(names)      # the caller alone holds them: a run is freed with what it returned
+        known = [(name, id(y), y.shape) for name, y in zip(names, outputs)]
+        for array in outputs:
+            run.remember(array, lambda dy, input_gradient=False, _array=id(array):
+                         self._finish(waiting, known, {_array: dy}, input_gradient))
         self._pending = [p for p in self.__dict__.get("_pending", ()) if p.arrays()]
-        self._pending.append(_Pending(waiting, waiting.outputs[:len(names)]))
-        return results
+        self._pending.append(_Pending(waiting, outputs))
+        return structure(names, outputs)
 
     def by_hand_body(self, session, inputs):
         """Outputs; then, from late gradients of each, the gradients of parameters ("d:") and inputs ("dx:")."""
@@ -520,16 +523,16 @@ class Module(Trainable):
                 outputs[f"dx:{i}"] = gradient
         return outputs, session.updates, late
 
-    def _finish(self, waiting, names, gradients, input_gradient):
+    def _finish(self, waiting, known, gradients, input_gradient):
         """The backward of a run: gradients by id of the output array -> gradient of the input."""
         late = []
-        for name, y in zip(names, waiting.outputs):
-            dy = gradients.get(id(y))
-            dy = np.zeros_like(y) if dy is None else run.check_array("backward", f"gradient of {name}", dy)
-            if dy.shape != y.shape:
-                if dy.size != y.size:
-                    raise ValueError(f"backward: a gradient of shape {dy.shape} given, the output has shape {y.shape}")
-                dy = dy.reshape(y.shape)
+        for name, y, shape in known:
+            dy = gradients.get(y)
+            dy = np.zeros(shape, np.float32) if dy is None else run.check_array("backward", f"gradient of {name}", dy)
+            if dy.shape != shape:
+                if dy.size != np.prod(shape):
+                    raise ValueError(f"backward: a gradient of shape {dy.shape} given, the output has shape {shape}")
+                dy = dy.reshape(shape)
             late.append(dy)
         if waiting.spent:
             raise RuntimeError("backward: this run has had its backward already; call the model again first")

@@ -294,7 +294,7 @@ _waiting = {}
 def remember(array, run_backward):
     """Ties a backward to the array that its forward returned; freed with the array."""
     key = id(array)
-    _waiting[key] = (weakref.ref(array, lambda _: _waiting.pop(key, None)), run_backward)
+    _waiting[key] = (weakref.ref(array, lambda _, _waiting=_waiting: _waiting.pop(key, None)), run_backward)
 
 
 def find(array):

@@ -2,8 +2,7 @@
 update) is one run of a plan that steps.py makes; here is the loop around it, with Keras's arguments and meanings."""
 import numpy as np
 
-from . import callbacks as cb
-from . import losses, metrics, optimizers, random
+from . import losses, optimizers, random
 
 __all__ = ["Trainable"]
 
@@ -13,6 +12,7 @@ class Compiled:
     [(name, function of the same)], `optimizer`."""
 
     def __init__(self, model, loss, optimizer, wanted, loss_weights):
+        from . import metrics
         self.loss, self.metrics = losses.resolve(loss, loss_weights), metrics.resolve_all(wanted, loss)
         self.optimizer = optimizers.resolve(optimizer).bind(model.parameters())
         self.names = [name for name, _ in self.metrics]
@@ -164,6 +164,8 @@ class Trainable:
         steps_per_epoch=None: so many batches an epoch at most. scale: multiplies uint8 inputs (1/255); the model remembers it.
         Raises ValueError for arrays that do not fit, RuntimeError before compile. A KeyboardInterrupt ends it between two
         steps."""
+        from . import callbacks as cb
+        from .progress import Progress
         compiled, batch_size = self._need_compiled("fit"), _check_batch_size("fit", batch_size)
         if scale is not None:
             self._set_scale(scale)
@@ -173,7 +175,6 @@ class Trainable:
         given = [callbacks] if isinstance(callbacks, cb.Callback) else list(callbacks or ())
         calls = cb.CallbackList([*given, history], self, {"epochs": epochs, "steps": len(batches), "batch_size": batch_size,
                                                           "verbose": verbose})
-        from .progress import Progress
         progress = Progress(epochs, len(batches), verbose)
         self.__dict__["stop_training"], self.__dict__["history"], logs = False, history, {}
         calls.call("on_train_begin", {})

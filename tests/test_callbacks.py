@@ -52,7 +52,8 @@ def test_the_order_of_calls():
 def test_logs():
     seen = {}
     model().fit(X, Y, batch_size=20, validation_split=0.25, verbose=0, callbacks=[nn.LambdaCallback(
-        on_train_batch_end=lambda batch, logs: seen.update(batch=logs), on_epoch_end=lambda epoch, logs: seen.update(epoch=logs),
+        on_train_batch_end=lambda batch, logs: seen.update(batch=logs),
+        on_epoch_end=lambda epoch, logs: seen.update(epoch=logs),
         on_test_end=lambda logs: seen.update(test=logs))])
     assert list(seen["batch"]) == ["loss"] == list(seen["test"]) and list(seen["epoch"]) == ["loss", "val_loss"]
     assert seen["batch"]["loss"] == seen["epoch"]["loss"]

@@ -159,3 +159,14 @@ def test_pytorchs_loop():
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.1 * losses[0]
+
+
+def test_runs_are_freed_with_the_arrays_they_returned():
+    from fastnn import run
+    model, before = small(), len(run._waiting)
+    for i in range(20):
+        y = model(X)
+        if i % 2:
+            nn.CrossEntropyLoss()(y, LABELS).backward()
+    del y
+    assert len(run._waiting) <= before

@@ -51,7 +51,7 @@ def nll_loss(x, target, weight=None, ignore_index=IGNORE, reduction="mean"):
 
 
 def nll_loss_backward(x, target, weight=None, ignore_index=IGNORE, reduction="mean"):
-    """The gradient of nll_loss with respect to x: -weight[target] at the label, for "mean" divided by the sum of the weights."""
+    """The gradient of nll_loss with respect to x: -weight[target] at the label, for "mean" divided by the weights' sum."""
     check_reduction("nll_loss_backward", reduction)
     x, mask, weights = _parts("nll_loss_backward", x, target, weight, ignore_index)
     dx = functions["div"](mask, functions["sum"](weights)) if reduction == "mean" else mask

@@ -41,7 +41,7 @@ class Executable:
         native_states = native and all(isinstance(s, native.Storage) for s in self.storages)
         self.native = bool(native_states and dtype == "float32")
         self.reference = None if self.native else Reference(graph, dtype)
-        self.bindings, self.slots = {}, [(v.node.attrs["name"], v.dtype) for v in graph.slots]
+        self.bindings, self.quick, self.slots = {}, {}, [(v.node.attrs["name"], v.dtype) for v in graph.slots]
         self.late = [v.node.attrs["late"] for v in graph.inputs]
         self.written = [s.node.attrs["holder"].storage for s, _ in graph.updates]
         self.always_lanes = plans.lanes_for(graph, 1) == 16 if self.native else False
@@ -54,10 +54,6 @@ class Executable:
             plan = plans.compile(self.graph, lanes)
             pair = self.bindings[lanes] = plan, native.Binding(plan.program, [*self.storages, *(c.copy() for c in plan.constant_arrays)])
         return pair
-
-    def stale(self):
-        """Has a parameter moved to other memory since?"""
-        return any(h.storage is not s for h, s in zip(self.graph.holders, self.storages))
 
     def slot_values(self, numbers):
         """The slots' numbers as 8-byte words."""
@@ -75,15 +71,26 @@ class Executable:
     def predict(self, x, out=None):
         """One input, one output, nothing late: the short way."""
         n = x.shape[0]
-        if not self.native:
+        quick = self.quick.get(n)
+        if quick is None:
+            quick = self.quick[n] = self.quick_for(n)
+            if len(self.quick) > 1024:
+                self.quick.clear()
+        run, shape = quick
+        if run is None:
             return self.start([x], n).results()[0]
-        plan, binding = self.bound(n)
         if out is None:
-            out = np.empty(_rows(self.shapes[0], n), np.float32)
-        if plan.calls or len(plan.segments) > 2:
-            return self.start([x], n).results()[0]
-        binding.run(1, n, (x, None), (out,), None, None)
+            out = np.empty(shape, np.float32)
+        run(1, n, (x, None), (out,), None, None)
         return out
+
+    def quick_for(self, n):
+        """(what runs n rows in one call, the output's shape), or (None, None) where it takes more than a call."""
+        if not self.native:
+            return None, None
+        plan, binding = self.bound(n)
+        several = plan.calls or len(plan.segments) > 2 or self.slots
+        return (None, None) if several else (binding.run, _rows(self.shapes[0], n))
 
     def start(self, inputs, n, numbers=None, index=None):
         """Runs everything that needs no late input -> a Run."""

@@ -46,10 +46,10 @@ def _make(model, x, y, weighted, train):
         tuple((a.shape[1:], "int64" if a.dtype.kind in "iu" else "float32") for a in flat) + ((((), "float32"),) if weighted else ())
     n = x[0].shape[0]
     optimizer = compiled.optimizer if train else None
-    structure = optimizer.structure(model.parameters()) if train else None
+    structure = optimizer.structure(model.known_parameters()) if train else None
     entry = model.cached(("step", id(compiled), train, shapes, structure), lambda: {})
     found = entry.get("free") or entry.get(n)
-    if found is None or found.executable.stale():
+    if found is None:
         moved = []
         graph = model.build(lambda session, inputs: _body(model, compiled, optimizer, session, inputs, len(x), y, weighted, moved),
                             shapes, n, train)

@@ -15,14 +15,15 @@ CASES = []
 
 
 def case(name, function, *rows, weights=(), gradient=True):
-    """`function` of inputs with these row shapes (an int: integer labels below it), then of parameters of the shapes `weights`."""
+    """`function` of inputs with these row shapes (an int: integer labels below it), then of parameters of shapes `weights`."""
     CASES.append(pytest.param(function, rows, weights, gradient, id=name))
 
 
 def build(function, rows, parameters, gradient, n):
     """The trace at n rows: outputs y, then dx of each input and parameter that has one."""
     with Session(n) as session:
-        inputs = [make_input(f"x{i}", (n,), "int64") if isinstance(r, int) else make_input(f"x{i}", (n, *r)) for i, r in enumerate(rows)]
+        inputs = [make_input(f"x{i}", (n,), "int64") if isinstance(r, int) else make_input(f"x{i}", (n, *r))
+                  for i, r in enumerate(rows)]
         states = [session.state(p) for p in parameters]
         y = function(*inputs, *states)
         outputs = {"y": y}
@@ -112,7 +113,8 @@ case("avg_pool2d-exclude", lambda x: F.avg_pool2d(x, 3, 2, 1, count_include_pad=
 case("adaptive_avg_pool2d", lambda x: F.adaptive_avg_pool2d(x, (3, 5)), IMAGES)
 case("batch_norm", lambda x, w, b: F.batch_norm(x, None, None, w, b, training=True), IMAGES, weights=[(3,), (3,)])
 case("batch_norm-2", lambda x: F.batch_norm(x, training=True), (3,))
-case("batch_norm-folded", lambda x, w, b: F.batch_norm(x.reshape(-1, 4, 3), None, None, w, b, training=True), (2, 4, 3), weights=[(4,), (4,)])
+case("batch_norm-folded", lambda x, w, b: F.batch_norm(x.reshape(-1, 4, 3), None, None, w, b, training=True), (2, 4, 3),
+     weights=[(4,), (4,)])
 case("batch_norm-eval", lambda x, m, v, w, b: F.batch_norm(x, m, v * v + 1.0, w, b), IMAGES, weights=[(3,)] * 4)
 case("dropout", lambda x: F.dropout(x, 0.3, seed=3, step=4), (3, 5))
 case("dropout-folded", lambda x: F.dropout(x.reshape(-1, 5), 0.3, seed=3, step=4), (3, 5))
@@ -122,7 +124,8 @@ case("cross_entropy-rows", lambda x, t: F.cross_entropy(x, t, reduction="none"),
 case("cross_entropy-weight", lambda x, t, w: F.cross_entropy(x, t, w * w, 2, "mean", 0.1), (4,), 4, weights=[(4,)])
 case("cross_entropy-probabilities", lambda x, p: F.cross_entropy(x, F.softmax(p, 1)), (4,), (4,))
 case("cross_entropy-pixels", lambda x, t: F.cross_entropy(x, F.expand(F.float(t).reshape(-1, 1, 1), x.shape)), (4, 3), 4)
-case("cross_entropy-folded", lambda x, p: F.cross_entropy(x.reshape(-1, 4), F.softmax(p.reshape(-1, 4), 1), reduction="sum"), (3, 4), (3, 4))
+case("cross_entropy-folded", lambda x, p: F.cross_entropy(x.reshape(-1, 4), F.softmax(p.reshape(-1, 4), 1), reduction="sum"),
+     (3, 4), (3, 4))
 case("nll_loss", lambda x, t: F.nll_loss(F.log_softmax(x, 1), t), (4,), 4)
 case("mse_loss", F.mse_loss, (3, 4), (3, 4))
 case("mse_rows", F.mse_rows, (3, 4), (3, 4))
@@ -144,7 +147,8 @@ def test_plan(function, rows, weights, gradient):
             want = np.asarray(expected[value], np.float64)
             assert array.shape == want.shape, f"{name} of {n} rows"
             if n > 1 or np.isfinite(want).all():
-                np.testing.assert_allclose(array, want, rtol=1e-4, atol=1e-4 * max(1.0, abs(want).max(initial=0)), err_msg=f"{name} of {n} rows")
+                np.testing.assert_allclose(array, want, rtol=1e-4, atol=1e-4 * max(1.0, abs(want).max(initial=0)),
+                                           err_msg=f"{name} of {n} rows")
 
 
 def test_first_layers_input_gradient_is_not_computed():

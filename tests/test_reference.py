@@ -1,5 +1,5 @@
-"""The reference of every op against naive Python loops, and every gradient rule against finite differences in float64. One line a
-case: a function of `F`, its inputs, the naive formula. The graph built from the symbolic function is what runs, so that shape
+"""The reference of every op against naive Python loops, and every gradient rule against finite differences in float64. One
+line a case: a function of `F`, its inputs, the naive formula. The graph built from the symbolic function is what runs, so that shape
 rules, references and gradient rules are tested together; then the same call on arrays."""
 import itertools
 import math
@@ -46,8 +46,7 @@ def run(outputs, given):
         elif node.op not in graph.SOURCES:
             made = node.op.reference(*[None if v is None else env[v] for v in node.inputs], **node.attrs)
             for value, array in zip(node.outputs, made if isinstance(made, tuple) else (made,)):
-                assert np.shape(array) == value.shape, f"{node.op.name}: {np.shape(array)} computed, {value.shape} by the shape rule"
-                assert str(array.dtype) == value.dtype, f"{node.op.name}: {array.dtype} computed, {value.dtype} by the shape rule"
+                assert (np.shape(array), str(array.dtype)) == (value.shape, value.dtype), node.op.name
                 env[value] = array
     return [None if v is None else np.asarray(env[v]) for v in outputs]
 
@@ -56,7 +55,7 @@ def trace(function, arrays, factors=None):
     """function called on symbolic float64 inputs -> (output values, input values); with `factors`, the gradients of
     sum(outputs * factors) in the place of the outputs, None where nothing flows."""
     with graph.Session(rows=arrays[0].shape[0] if arrays[0].ndim else 1, dtype="float64"):
-        inputs = [graph.make_input(f"x{i}", a.shape, "int64" if a.dtype.kind == "i" else "float64") for i, a in enumerate(arrays)]
+        inputs = [graph.make_input(f"x{i}", a.shape, str(a.dtype)) for i, a in enumerate(arrays)]
         out = function(*inputs)
         out = out if isinstance(out, tuple) else (out,)
         if factors is not None:
@@ -206,7 +205,8 @@ def naive_batch_norm(eps, training=True):
             values = [float(v) for v in x[:, c].ravel()]
             m = sum(values) / len(values) if training else mean[c]
             v = sum((a - m) ** 2 for a in values) / len(values) if training else variance[c]
-            y[:, c] = (x[:, c] - m) / math.sqrt(v + eps) * (1 if weight is None else weight[c]) + (0 if bias is None else bias[c])
+            scale, shift = 1 if weight is None else weight[c], 0 if bias is None else bias[c]
+            y[:, c] = (x[:, c] - m) / math.sqrt(v + eps) * scale + shift
         return y
     return naive
 
@@ -285,7 +285,8 @@ case("transpose", lambda x: F.transpose(x, 0, -1), lambda x: x.transpose(2, 1, 0
 case("expand", lambda x: F.expand(x, (2, 3, 4)), lambda x: np.stack([x + np.zeros((3, 4))] * 2), normal(3, 1))
 case("expand-keep", lambda x: F.expand(x, -1, 4), lambda x: x + np.zeros((3, 4)), normal(3, 1))
 _box = normal(3, 4, 5)
-for _index in (0, -1, slice(1, None), (slice(None), 2), (slice(None), slice(None, None, 2)), (slice(None), slice(None, None, -1)),
+for _index in (0, -1, slice(1, None), (slice(None), 2), (slice(None), slice(None, None, 2)),
+               (slice(None), slice(None, None, -1)),
                (Ellipsis, 0), (slice(None), None, slice(3, 0, -2), ...), (1, 2, 3), (slice(None, None, -2), slice(1, 3)),
                (slice(2, 2),), None):
     case(f"index-{_index}", lambda x, i=_index: F.getitem(x, i), lambda x, i=_index: x[i], _box)
@@ -309,11 +310,13 @@ case("matmul-4-3", F.matmul, naive_matmul, normal(2, 1, 3, 4), normal(3, 4, 2))
 case("matmul-vector", F.matmul, lambda a, b: naive_matmul(a, b[:, None])[:, 0], normal(3, 4), normal(4))
 case("matmul-vector-first", F.matmul, lambda a, b: naive_matmul(a[None], b)[0], normal(4), normal(4, 2))
 case("matmul-vectors", F.matmul, lambda a, b: naive_matmul(a[None], b[:, None])[0, 0], normal(4), normal(4))
-case("matmul-transposed", lambda a, b: F.matmul(F.transpose(a, 0, 1), b), lambda a, b: naive_matmul(a.T, b), normal(4, 3), normal(4, 2))
+case("matmul-transposed", lambda a, b: F.matmul(F.transpose(a, 0, 1), b), lambda a, b: naive_matmul(a.T, b), normal(4, 3),
+     normal(4, 2))
 
 for _id, _shape, _weight, _arguments in (
         ("plain", (2, 3, 5, 6), (4, 3, 3, 2), {}), ("1x1", (2, 3, 4, 4), (2, 3, 1, 1), {}),
-        ("stride", (2, 2, 6, 7), (3, 2, 3, 3), dict(stride=(2, 3))), ("padding", (2, 2, 4, 5), (3, 2, 3, 3), dict(padding=(1, 2))),
+        ("stride", (2, 2, 6, 7), (3, 2, 3, 3), dict(stride=(2, 3))),
+        ("padding", (2, 2, 4, 5), (3, 2, 3, 3), dict(padding=(1, 2))),
         ("dilation", (1, 2, 7, 6), (2, 2, 3, 2), dict(dilation=(2, 3))), ("groups", (2, 4, 4, 4), (6, 2, 3, 3), dict(groups=2)),
         ("depthwise", (2, 3, 5, 5), (6, 1, 3, 3), dict(groups=3, padding=1, stride=2)),
         ("everything", (2, 4, 9, 8), (4, 2, 3, 2), dict(stride=2, padding=(2, 1), dilation=(1, 2), groups=2)),
@@ -325,9 +328,11 @@ for _id, _shape, _weight, _arguments in (
     case(f"conv2d-{_id}", lambda x, w, b, a=_arguments: F.conv2d(x, w, b, **a), _naive, normal(*_shape), normal(*_weight),
          normal(_weight[0]))
 case("conv2d-no-bias", F.conv2d, naive_conv2d(), normal(2, 2, 4, 4), normal(3, 2, 2, 2))
-case("conv2d-same", lambda x, w: F.conv2d(x, w, padding="same"), naive_conv2d(padding=(0, 1, 1, 1)), normal(1, 2, 4, 4), normal(2, 2, 2, 3))
+case("conv2d-same", lambda x, w: F.conv2d(x, w, padding="same"), naive_conv2d(padding=(0, 1, 1, 1)), normal(1, 2, 4, 4),
+     normal(2, 2, 2, 3))
 case("conv2d-valid", lambda x, w: F.conv2d(x, w, padding="valid"), naive_conv2d(), normal(1, 2, 4, 4), normal(2, 2, 2, 3))
-case("conv2d-one-image", F.conv2d, lambda x, w, b: naive_conv2d()(x[None], w, b)[0], normal(2, 4, 4), normal(3, 2, 2, 2), normal(3))
+case("conv2d-one-image", F.conv2d, lambda x, w, b: naive_conv2d()(x[None], w, b)[0], normal(2, 4, 4), normal(3, 2, 2, 2),
+     normal(3))
 
 case("linear", F.linear, lambda x, w, b: naive_matmul(x, w.T) + b, normal(3, 4), normal(2, 4), normal(2))
 case("linear-no-bias", F.linear, lambda x, w: naive_matmul(x, w.T), normal(3, 4), normal(2, 4))
@@ -336,7 +341,8 @@ case("linear-1", F.linear, lambda x, w, b: naive_matmul(x[None], w.T)[0] + b, no
 
 for _id, _shape, _a in (
         ("plain", (2, 2, 4, 6), dict(kernel_size=2)), ("uneven", (2, 1, 5, 7), dict(kernel_size=(2, 3), stride=(3, 2))),
-        ("overlap", (1, 2, 5, 5), dict(kernel_size=3, stride=1)), ("padding", (2, 1, 5, 4), dict(kernel_size=3, stride=2, padding=1)),
+        ("overlap", (1, 2, 5, 5), dict(kernel_size=3, stride=1)),
+        ("padding", (2, 1, 5, 4), dict(kernel_size=3, stride=2, padding=1)),
         ("ceil", (1, 2, 6, 7), dict(kernel_size=3, stride=2, ceil_mode=True)),
         ("ceil-padding", (1, 1, 5, 6), dict(kernel_size=2, stride=3, padding=1, ceil_mode=True)),
         ("ceil-dropped", (1, 1, 5, 5), dict(kernel_size=2, stride=4, padding=1, ceil_mode=True)),
@@ -344,12 +350,15 @@ for _id, _shape, _a in (
     _of = lambda k, v=None: _pair(_a.get(k, v))                                                        # noqa: E731
     _naive_arguments = (_of("kernel_size"), _of("stride", _of("kernel_size")), _of("padding", 0))
     _ceil = _a.get("ceil_mode", False)
-    case(f"max_pool2d-{_id}", lambda x, a=_a: F.max_pool2d(x, **a), naive_pool2d("max", *_naive_arguments, ceil_mode=_ceil), distinct(*_shape))
+    case(f"max_pool2d-{_id}", lambda x, a=_a: F.max_pool2d(x, **a), naive_pool2d("max", *_naive_arguments, ceil_mode=_ceil),
+         distinct(*_shape))
     for _include in (True, False):
         case(f"avg_pool2d-{_id}-{_include}", lambda x, a=_a, i=_include: F.avg_pool2d(x, **a, count_include_pad=i),
              naive_pool2d("avg", *_naive_arguments, ceil_mode=_ceil, count_include_pad=_include), normal(*_shape))
-case("max_pool2d-dilation", lambda x: F.max_pool2d(x, 2, 1, 1, dilation=2), naive_pool2d("max", (2, 2), (1, 1), (1, 1), (2, 2)), distinct(1, 2, 5, 5))
-case("max_pool2d-one-image", lambda x: F.max_pool2d(x, 2), lambda x: naive_pool2d("max", (2, 2), (2, 2))(x[None])[0], distinct(2, 4, 4))
+case("max_pool2d-dilation", lambda x: F.max_pool2d(x, 2, 1, 1, dilation=2),
+     naive_pool2d("max", (2, 2), (1, 1), (1, 1), (2, 2)), distinct(1, 2, 5, 5))
+case("max_pool2d-one-image", lambda x: F.max_pool2d(x, 2), lambda x: naive_pool2d("max", (2, 2), (2, 2))(x[None])[0],
+     distinct(2, 4, 4))
 for _out in ((1, 1), (2, 3), (4, 5), (6, 7)):
     case(f"adaptive_avg_pool2d-{_out}", lambda x, o=_out: F.adaptive_avg_pool2d(x, o), naive_adaptive(_out), normal(2, 2, 4, 5))
 case("adaptive_avg_pool2d-none", lambda x: F.adaptive_avg_pool2d(x, (None, 2)), naive_adaptive((4, 2)), normal(1, 2, 4, 5))
@@ -360,26 +369,31 @@ for _id, _x, _t, _a in (
         ("labels", (4, 5), labels(5, 4), {}), ("column", (4, 5), labels(5, 4), dict(reduction="none")),
         ("weight", (4, 5), labels(5, 4), dict(weight=WEIGHT)), ("ignore", (4, 5), IGNORED, {}),
         ("ignore-weight", (4, 5), np.array([1, 2, 1, 4]), dict(weight=WEIGHT, ignore=1)),
-        ("smoothing", (4, 5), IGNORED, dict(smoothing=0.2, weight=WEIGHT)), ("sum", (4, 5), labels(5, 4), dict(reduction="sum")),
+        ("smoothing", (4, 5), IGNORED, dict(smoothing=0.2, weight=WEIGHT)),
+        ("sum", (4, 5), labels(5, 4), dict(reduction="sum")),
         ("pixels", (2, 3, 2, 2), labels(3, 2, 2, 2), {}), ("pixels-weight", (2, 5, 3), labels(5, 2, 3), dict(weight=WEIGHT)),
         ("probabilities", (4, 5), probabilities(4, 5), dict(weight=WEIGHT, smoothing=0.1)),
         ("probability-pixels", (2, 3, 2), probabilities(2, 3, 2), dict(reduction="none"))):
     def _function(x, t, a=_a):
-        return F.cross_entropy(x, t, a.get("weight"), a.get("ignore", -100), a.get("reduction", "mean"), a.get("smoothing", 0.0))
+        return F.cross_entropy(x, t, a.get("weight"), a.get("ignore", -100), a.get("reduction", "mean"),
+                               a.get("smoothing", 0.0))
     case(f"cross_entropy-{_id}", _function, naive_cross_entropy(**_a), normal(*_x), _t)
 case("cross_entropy-one", F.cross_entropy, lambda x, t: naive_cross_entropy()(x[None], t[None]), normal(5), np.array(3))
 case("nll_loss", lambda x, t: F.nll_loss(x, t), naive_nll(), normal(4, 5), IGNORED)
 case("nll_loss-weight", lambda x, t: F.nll_loss(x, t, WEIGHT), naive_nll(WEIGHT), normal(2, 5, 3), labels(5, 2, 3))
 case("mse_loss", F.mse_loss, lambda x, t: np.array(sum(each(lambda a, b: (a - b) ** 2)(x, t).ravel()) / 12), X, Y)
-case("mse_loss-sum", lambda x, t: F.mse_loss(x, t, "sum"), lambda x, t: np.array(sum(each(lambda a, b: (a - b) ** 2)(x, t).ravel())), X, Y)
+case("mse_loss-sum", lambda x, t: F.mse_loss(x, t, "sum"),
+     lambda x, t: np.array(sum(each(lambda a, b: (a - b) ** 2)(x, t).ravel())), X, Y)
 case("mse_loss-none", lambda x, t: F.mse_loss(x, t, "none"), each(lambda a, b: (a - b) ** 2), X, Y)
-case("mse_rows", F.mse_rows, lambda x, t: naive_reduce(lambda v: sum(v) / len(v), (1, 2))((x - t) ** 2), normal(2, 3, 2), normal(2, 3, 2))
+case("mse_rows", F.mse_rows, lambda x, t: naive_reduce(lambda v: sum(v) / len(v), (1, 2))((x - t) ** 2), normal(2, 3, 2),
+     normal(2, 3, 2))
 case("one_hot", lambda t: F.one_hot(t, 4), lambda t: np.eye(4)[t].transpose(0, 2, 1), labels(4, 2, 3), gradient=False)
 case("accuracy", F.accuracy, lambda x, t: np.array([float(max(range(5), key=lambda c: x[n, c]) == t[n]) for n in range(4)]),
      distinct(4, 5), labels(5, 4), gradient=False)
 
 for _shape in ((4, 3), (3, 2, 4), (2, 2, 3, 3)):
-    case(f"batch_norm-{_shape}", lambda x, w, b: F.batch_norm(x, None, None, w, b, training=True, eps=0.1), naive_batch_norm(0.1),
+    case(f"batch_norm-{_shape}", lambda x, w, b: F.batch_norm(x, None, None, w, b, training=True, eps=0.1),
+         naive_batch_norm(0.1),
          normal(*_shape), normal(_shape[1]), normal(_shape[1]))
 case("batch_norm-plain", lambda x: F.batch_norm(x, training=True), naive_batch_norm(1e-5), normal(4, 3))
 _mean, _variance = normal(2), positive(2)

@@ -36,8 +36,8 @@ def _(emit, x, target, out, *, ignore_index):
 def accuracy(x, target, ignore_index=IGNORE):
     """1.0 a row where the largest of x (N, C, ...) (the first of ties) is the target's class, else 0.0: (N, ...).
 
-    target: labels (N, ...), or probabilities (one-hot included) of x's shape. With one output (N, 1) or (N,): x > 0.5 against the
-    target's 0 or 1. Rows whose label is ignore_index give 0. No gradient."""
+    target: labels (N, ...), or probabilities (one-hot included) of x's shape. With one output (N, 1) or (N,): x > 0.5 against
+    the target's 0 or 1. Rows whose label is ignore_index give 0. No gradient."""
     x = arguments.check_float("accuracy", "x", x)
     target = arguments.labels_or_probabilities("accuracy", "target", target)
     if x.ndim == 0:

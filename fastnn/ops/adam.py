@@ -5,10 +5,15 @@ import numpy as np
 from ..graph import op
 
 
-@op("adam", shape=lambda weight, gradient, exp_avg, exp_avg_sq, *numbers, decoupled: (weight, exp_avg, exp_avg_sq), mode="flat", update=True)
+def _spec(weight, gradient, exp_avg, exp_avg_sq, *numbers, decoupled):
+    return weight, exp_avg, exp_avg_sq
+
+
+@op("adam", shape=_spec, mode="flat", update=True)
 def adam(weight, gradient, exp_avg, exp_avg_sq, lr, beta1, beta2, eps, weight_decay, correction1, correction2, *, decoupled):
-    """m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2; weight -= lr / correction1 * m / (sqrt(v / correction2) + eps),
-    corrections 1 - beta^step; weight_decay adds to g, or (decoupled) shrinks the weight first. -> the new weight, m, v."""
+    """m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2;
+    weight -= lr / correction1 * m / (sqrt(v / correction2) + eps), corrections 1 - beta^step. Weight decay adds
+    weight_decay weight to g, or (decoupled) takes lr weight_decay weight off first. -> the new weight, m, v."""
     kind = weight.dtype.type
     g = gradient
     if decoupled:
@@ -21,7 +26,8 @@ def adam(weight, gradient, exp_avg, exp_avg_sq, lr, beta1, beta2, eps, weight_de
 
 
 @adam.lower
-def _(emit, weight, gradient, exp_avg, exp_avg_sq, lr, beta1, beta2, eps, weight_decay, correction1, correction2, out, *, decoupled):
+def _(emit, weight, gradient, exp_avg, exp_avg_sq, lr, beta1, beta2, eps, weight_decay, correction1, correction2, out, *,
+      decoupled):
     emit("adam", weight=weight, gradient=gradient, exp_avg=exp_avg, exp_avg_sq=exp_avg_sq, count=emit.prod(weight.shape), lr=lr,
          beta1=beta1, beta2=beta2, eps=eps, weight_decay=weight_decay, decoupled=int(decoupled), correction1=correction1,
          correction2=correction2)

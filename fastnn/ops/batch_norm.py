@@ -103,8 +103,8 @@ def _backward(dy, x, mean, variance, weight, dbias, dweight, *, eps, training):
 @_backward.lower
 def _(emit, dy, x, mean, variance, weight, dbias, dweight, out, *, eps, training):
     dx = like_classes_first(emit, out)
-    emit("batch_norm_backward", dx=dx, dy=classes_first(emit, dy), x=classes_first(emit, x), mean=mean, variance=variance, weight=weight,
-         dbias=dbias, dweight=dweight, training=int(training), eps=eps, **_sizes(emit, x))
+    emit("batch_norm_backward", dx=dx, dy=classes_first(emit, dy), x=classes_first(emit, x), mean=mean, variance=variance,
+         weight=weight, dbias=dbias, dweight=dweight, training=int(training), eps=eps, **_sizes(emit, x))
     images_first(emit, out, dx)
 
 
@@ -121,8 +121,8 @@ def batch_norm_update(running_mean, running_variance, num_batches_tracked, mean,
 
 @batch_norm_update.lower
 def _(emit, running_mean, running_variance, num_batches_tracked, mean, variance, out, *, momentum, count):
-    emit("batch_norm_update", running_mean=running_mean, running_variance=running_variance, num_batches_tracked=num_batches_tracked,
-         mean=mean, variance=variance, channels=mean.shape[0], count=count,
+    emit("batch_norm_update", running_mean=running_mean, running_variance=running_variance,
+         num_batches_tracked=num_batches_tracked, mean=mean, variance=variance, channels=mean.shape[0], count=count,
          momentum=-1.0 if momentum is None else momentum)
 
 
@@ -146,17 +146,20 @@ def batch_norm(x, running_mean=None, running_var=None, weight=None, bias=None, t
     """(x - mean) / sqrt(variance + eps) * weight + bias for each channel of x (N, C, ...).
 
     training: mean and biased variance are the batch's, and running_mean and running_var (arrays, or None) are moved in place:
-    running = (1 - momentum) running + momentum * batch, with the unbiased variance. Otherwise mean and variance are running_mean
-    and running_var. The vectors have shape (C,); weight, bias None: 1, 0. On values running statistics are not moved: layers do it.
-    Raises ValueError where shapes do not fit, or with one value a channel in training. Source: Ioffe and Szegedy, arXiv:1502.03167."""
-    x, mean, variance, weight, bias = _check("batch_norm", x, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
+    running = (1 - momentum) running + momentum * batch, with the unbiased variance. Otherwise mean and variance are
+    running_mean and running_var. The vectors have shape (C,); weight, bias None: 1, 0. On values running statistics are not
+    moved: layers do it. Raises ValueError where shapes do not fit, or with one value a channel in training.
+    Source: Ioffe and Szegedy, arXiv:1502.03167."""
+    x, mean, variance, weight, bias = _check("batch_norm", x, running_mean=running_mean, running_var=running_var,
+                                             weight=weight, bias=bias)
     if not training:
         if mean is None or variance is None:
             raise ValueError("batch_norm: running_mean and running_var are needed where training is False")
         return _apply(x, mean, variance, weight, bias, eps=float(eps), training=False)
     count = arguments.prod(x.shape[a] for a in _axes(x))
     if count == 1:
-        raise ValueError(f"batch_norm: more than one value a channel is needed in training, x has shape {arguments.shown(x.shape)}")
+        raise ValueError("batch_norm: more than one value a channel is needed in training, x has shape "
+                         f"{arguments.shown(x.shape)}")
     y, mean, variance = batch_norm_training(x, weight, bias, eps)
     if not is_symbolic(y) and count:
         _move(running_mean, mean, 1, momentum)

@@ -48,8 +48,8 @@ def cat(values, dim=0):
     dim = arguments.axis("cat", dim, parts[0].ndim)
     for i, part in enumerate(parts):
         if part.ndim != parts[0].ndim or any(a != b for d, (a, b) in enumerate(zip(part.shape, parts[0].shape)) if d != dim):
-            raise ValueError(f"cat: values[{i}] has shape {arguments.shown(part.shape)}, values[0] {arguments.shown(parts[0].shape)}; "
-                             f"all axes but dim {dim} must be equal")
+            raise ValueError(f"cat: values[{i}] has shape {arguments.shown(part.shape)}, values[0] "
+                             f"{arguments.shown(parts[0].shape)}; all axes but dim {dim} must be equal")
     return parts[0] if len(parts) == 1 else _cat(*parts, dim=dim)
 
 

@@ -13,7 +13,8 @@ __all__ = ["conv2d", "conv2d_backward", "conv2d_backward_input", "conv2d_backwar
 
 def _out_size(size, kernel, stride, padding, dilation):
     """The output's (height, width)."""
-    return tuple((size[i] + padding[2 * i] + padding[2 * i + 1] - dilation[i] * (kernel[i] - 1) - 1) // stride[i] + 1 for i in (0, 1))
+    framed = size[0] + padding[0] + padding[1], size[1] + padding[2] + padding[3]
+    return tuple((n - d * (k - 1) - 1) // s + 1 for n, k, s, d in zip(framed, kernel, stride, dilation))
 
 
 def _spec(x, weight, bias, *, stride, padding, dilation, groups):
@@ -143,7 +144,8 @@ def _(dy, x, out):
 @channel_sum.lower
 def _(emit, x, out):
     shape = emit.shape(x)
-    emit("channel_sum", y=out, x=classes_first(in_mode(emit, "row"), x), channels=shape[1], pixels=shape[0] * emit.prod(shape[2:]))
+    emit("channel_sum", y=out, x=classes_first(in_mode(emit, "row"), x), channels=shape[1],
+         pixels=shape[0] * emit.prod(shape[2:]))
 
 
 def _attributes(name, x, weight, stride, padding, dilation, groups):
@@ -153,8 +155,9 @@ def _attributes(name, x, weight, stride, padding, dilation, groups):
     stride = arguments.integers(name, "stride", stride, 2, 1)
     dilation = arguments.integers(name, "dilation", dilation, 2, 1)
     if weight.shape[1] * groups != x.shape[1]:
-        raise ValueError(f"{name}: weight has {weight.shape[1]} input channels per group (shape {arguments.shown(weight.shape)}), "
-                         f"the input has {x.shape[1]} channels (shape {arguments.shown(x.shape)}) and groups={groups}")
+        raise ValueError(f"{name}: weight has {weight.shape[1]} input channels per group (shape "
+                         f"{arguments.shown(weight.shape)}), the input has {x.shape[1]} channels (shape "
+                         f"{arguments.shown(x.shape)}) and groups={groups}")
     if weight.shape[0] % groups:
         raise ValueError(f"{name}: weight has {weight.shape[0]} filters, they cannot be divided among groups={groups}")
     kernel = tuple(weight.shape[2:])
@@ -190,7 +193,8 @@ def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     stride, dilation: an integer or (rows, columns). padding: an integer, (rows, columns), (top, bottom, left, right), 'valid',
     or 'same' (stride 1; an odd total pads one more at the bottom and right). Zeros are padded.
     Returns (N, out_channels, H', W'), H' = floor((H + top + bottom - dilation (height - 1) - 1) / stride) + 1.
-    Raises ValueError where shapes do not fit. Source: Dumoulin and Visin, A guide to convolution arithmetic, arXiv:1603.07285."""
+    Raises ValueError where shapes do not fit.
+    Source: Dumoulin and Visin, A guide to convolution arithmetic for deep learning, arXiv:1603.07285."""
     x, weight, bias = arguments.floats("conv2d", x=x, weight=weight, bias=bias)
     images = batched("conv2d", x)
     attrs = _attributes("conv2d", images, weight, stride, padding, dilation, groups)
@@ -210,16 +214,16 @@ def _backward_arguments(name, grad_output, x, weight, stride, padding, dilation,
 
 
 def conv2d_backward_input(grad_output, x, weight, stride=1, padding=0, dilation=1, groups=1):
-    """The gradient of conv2d with respect to x, of x's shape. Arguments as conv2d's; grad_output has the shape of its result."""
-    dy, x, images, weight, attrs = _backward_arguments("conv2d_backward_input", grad_output, x, weight, stride, padding, dilation,
-                                                       groups)
+    """The gradient of conv2d with respect to x, of x's shape. Arguments as conv2d's; grad_output has its result's shape."""
+    dy, x, images, weight, attrs = _backward_arguments("conv2d_backward_input", grad_output, x, weight, stride, padding,
+                                                       dilation, groups)
     return unbatched(_conv2d_backward_input(dy, weight, size=tuple(images.shape[2:]), **attrs), x)
 
 
 def conv2d_backward_weight(grad_output, x, weight, stride=1, padding=0, dilation=1, groups=1):
     """The gradient of conv2d with respect to weight, of its shape. Arguments as conv2d's; of weight only the shape counts."""
-    dy, _, images, weight, attrs = _backward_arguments("conv2d_backward_weight", grad_output, x, weight, stride, padding, dilation,
-                                                       groups)
+    dy, _, images, weight, attrs = _backward_arguments("conv2d_backward_weight", grad_output, x, weight, stride, padding,
+                                                       dilation, groups)
     return _conv2d_backward_weight(dy, images, kernel=tuple(weight.shape[2:]), **attrs)
 
 

@@ -27,9 +27,8 @@ def uniforms(images, count, seed, step, stream):
         image = np.arange(images, dtype=np.uint64)[:, None]
         block = np.arange(-(-count // 4), dtype=np.uint64)[None, :]
         zero = np.zeros((images, block.size), np.uint64)
-        step = int(step)
-        words = philox((zero + image, zero + block, zero + np.uint64(step & 0xFFFFFFFF), zero + np.uint64(step >> 32 & 0xFFFFFFFF)),
-                       (int(seed) & 0xFFFFFFFF, stream & 0xFFFFFFFF))
+        low, high = (np.uint64(int(step) >> shift & 0xFFFFFFFF) for shift in (0, 32))
+        words = philox((zero + image, zero + block, zero + low, zero + high), (int(seed) & 0xFFFFFFFF, stream & 0xFFFFFFFF))
     return (np.stack(words, axis=2).reshape(images, -1)[:, :count] >> np.uint64(8)) * 2.0 ** -24
 
 
@@ -68,7 +67,8 @@ def dropout(x, p=0.5, training=True, *, seed=None, step=None):
     """x with every element zeroed with probability p and the others divided by 1 - p; x itself where not training or p is 0.
 
     seed, step: integers that, with the place of the element, decide the mask; by default a new draw from the generator that
-    manual_seed sets (on values: read at every run). Raises ValueError unless 0 <= p <= 1. Source: Srivastava et al., JMLR 2014."""
+    manual_seed sets (on values: read at every run). Raises ValueError unless 0 <= p <= 1.
+    Source: Srivastava et al., Dropout: a simple way to prevent neural networks from overfitting, JMLR 15, 2014."""
     x, p = arguments.check_float("dropout", "x", x), _check_p("dropout", p)
     if not training or p == 0:
         return x
@@ -77,8 +77,9 @@ def dropout(x, p=0.5, training=True, *, seed=None, step=None):
     session = current() if is_symbolic(x) else None
     if session is None:
         return _dropout(x, _new_seed() if seed is None else seed, step or 0, p=p, stream=0, images=_images(x))
-    return _dropout(x, session.slot("seed", "int64") if seed is None else seed, session.slot("step", "int64") if step is None else step,
-                    p=p, stream=next(session.streams), images=_images(x))
+    seed = session.slot("seed", "int64") if seed is None else seed
+    step = session.slot("step", "int64") if step is None else step
+    return _dropout(x, seed, step, p=p, stream=next(session.streams), images=_images(x))
 
 
 def _new_seed():

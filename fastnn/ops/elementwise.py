@@ -53,8 +53,8 @@ _add = _define("add", lambda a, b: a + b, lambda dy, a, b, out: (dy, dy))
 _sub = _define("sub", lambda a, b: a - b, lambda dy, a, b, out: (dy, -dy))
 _mul = _define("mul", lambda a, b: a * b, lambda dy, a, b, out: (dy * b, dy * a))
 _div = _define("div", lambda a, b: np.true_divide(a, b), lambda dy, a, b, out: (dy / b, -(dy * out / b)))
-_pow = _define("pow", lambda a, b: np.power(a, b),
-               lambda dy, a, b, out: (dy * b * pow(a, b - 1.0), None if is_number(b) else dy * where(eq(out, 0.0), 0.0, out * log(a))))
+_pow = _define("pow", lambda a, b: np.power(a, b), lambda dy, a, b, out: (
+    dy * b * pow(a, b - 1.0), None if is_number(b) else dy * where(eq(out, 0.0), 0.0, out * log(a))))
 _neg = _define("neg", lambda x: -x, lambda dy, x, out: (-dy,))
 _exp = _define("exp", np.exp, lambda dy, x, out: (dy * out,))
 _log = _define("log", np.log, lambda dy, x, out: (dy / x,))
@@ -74,8 +74,8 @@ _where = _define("where", lambda condition, a, b: np.where(condition, a, b),
 
 
 def _extreme_gradient(wins):
-    """The larger (smaller) operand gets dy; of two equal ones each gets half, but all of it beside a number (so that clip passes
-    the gradient at its bounds), as in PyTorch."""
+    """The larger (smaller) operand gets dy; of two equal ones each gets half, but all of it beside a number (so that clip
+    passes the gradient at its bounds), as in PyTorch."""
     def gradient(dy, a, b, out):
         if is_number(a) or is_number(b):
             return where(wins(a, b) + eq(a, b), dy, 0.0), where(wins(b, a) + eq(a, b), dy, 0.0)

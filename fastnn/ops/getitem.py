@@ -1,4 +1,5 @@
-"""Constant slices: x[1:, ::-1, 0, None, ...]. One op takes start, step and length of every axis; integers and None are reshapes."""
+"""Constant slices: x[1:, ::-1, 0, None, ...]. One op takes start, step and length of every axis; integers and None are
+reshapes."""
 import numpy as np
 
 from ..graph import Spec, is_symbolic, op

@@ -58,7 +58,8 @@ def _(ddweight, dy, x, out):
 def _(emit, dy, x, out):
     positions, out_features, in_features = emit.prod(emit.shape(x)[:-1]), dy.shape[-1], x.shape[-1]
     if emit.mode == "reduce":
-        emit("linear_backward_weight", dweight=out, dy=dy, x=x, positions=positions, in_features=in_features, out_features=out_features)
+        emit("linear_backward_weight", dweight=out, dy=dy, x=x, positions=positions, in_features=in_features,
+             out_features=out_features)
     else:
         emit("matmul", y=out, a=dy, b=x, a_const=None, b_const=None, m=out_features, k=positions, n=in_features,
              a_strides=(1, out_features), b_strides=(in_features, 1))
@@ -67,8 +68,8 @@ def _(emit, dy, x, out):
 def _check(name, x, weight):
     arguments.check_ndim(name, "weight", weight, (2,), "(out_features, in_features)")
     if x.ndim == 0 or x.shape[-1] != weight.shape[1]:
-        raise ValueError(f"{name}: weight has {weight.shape[1]} input features (shape {arguments.shown(weight.shape)}), the input has "
-                         f"shape {arguments.shown(x.shape)}")
+        raise ValueError(f"{name}: weight has {weight.shape[1]} input features (shape {arguments.shown(weight.shape)}), "
+                         f"the input has shape {arguments.shown(x.shape)}")
 
 
 def linear(x, weight, bias=None):

@@ -92,7 +92,8 @@ def matmul(a, b):
     rows = a.reshape((1, *a.shape)) if a.ndim == 1 else a
     columns = b.reshape((*b.shape, 1)) if b.ndim == 1 else b
     if rows.shape[-1] != columns.shape[-2]:
-        raise ValueError(f"matmul: the inner lengths differ: a has shape {arguments.shown(a.shape)}, b {arguments.shown(b.shape)}")
+        raise ValueError(f"matmul: the inner lengths differ: a has shape {arguments.shown(a.shape)}, b "
+                         f"{arguments.shown(b.shape)}")
     y = _batched(rows, columns)
     shape = tuple(y.shape)
     shape = shape[:-2] + shape[-1:] if a.ndim == 1 else shape
@@ -112,6 +113,7 @@ def _batched(a, b):
     try:
         batch = np.broadcast_shapes(tuple(a.shape[:-2]), tuple(b.shape[:-2]))
     except ValueError:
-        raise ValueError(f"matmul: leading axes of {arguments.shown(a.shape)} and {arguments.shown(b.shape)} do not broadcast") from None
+        raise ValueError(f"matmul: the leading axes of {arguments.shown(a.shape)} and {arguments.shown(b.shape)} do not "
+                         "broadcast") from None
     a, b = (expand(v, (*batch, *v.shape[-2:])).reshape((arguments.prod(batch), *v.shape[-2:])) for v in (a, b))
     return _product(a, b).reshape((*batch, a.shape[-2], b.shape[-1]))

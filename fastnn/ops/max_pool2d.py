@@ -72,7 +72,8 @@ def max_pool2d(x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=Fal
     Raises ValueError where the window does not fit."""
     x = arguments.check_float("max_pool2d", "x", x)
     images = batched("max_pool2d", x)
-    return unbatched(_max_pool2d(images, **pool_attributes("max_pool2d", images, kernel_size, stride, padding, dilation, ceil_mode)), x)
+    window = pool_attributes("max_pool2d", images, kernel_size, stride, padding, dilation, ceil_mode)
+    return unbatched(_max_pool2d(images, **window), x)
 
 
 def max_pool2d_backward(grad_output, x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False):

@@ -66,9 +66,10 @@ def mse_rows(x, target):
 
 
 def mse_loss(x, target, reduction="mean"):
-    """(x - target)^2, the shapes equal (ValueError otherwise). reduction: "mean" over all elements, "sum", or "none" (x's shape).
+    """(x - target)^2, the shapes equal (ValueError otherwise).
 
-    On values gives a value; on arrays a Loss ("none": an array)."""
+    reduction: "mean" over all elements, "sum", or "none" (x's shape). On values gives a value; on arrays a Loss
+    ("none": an array)."""
     check_reduction("mse_loss", reduction)
     prediction = x
     x, target = _check("mse_loss", x, target)

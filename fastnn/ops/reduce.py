@@ -1,4 +1,4 @@
-"""Sum, mean, max and min over axes: one op. Sums over the batch run in the plan's second half, whatever lies inside a row first."""
+"""Sum, mean, max and min over axes: one op. In a plan what lies inside a row is reduced first, then the images."""
 import numpy as np
 
 from ..graph import Spec, op
@@ -60,7 +60,8 @@ def _(emit, x, out, *, kind, axes):
              inner=emit.prod(shape[end:]))
         x, shape = y, rest
     if leading:
-        emit("batch_sum", y=out, x=x, outer=emit.prod(shape[:leading]), features=emit.prod(shape[leading:]), mean=int(kind == "mean"))
+        emit("batch_sum", y=out, x=x, outer=emit.prod(shape[:leading]), features=emit.prod(shape[leading:]),
+             mean=int(kind == "mean"))
 
 
 def _runs(axes):

@@ -41,7 +41,8 @@ def reshape(x, *shape):
     if -1 in shape and known and count % known == 0:
         shape = tuple(count // known if s == -1 else s for s in shape)
     if -1 in shape or arguments.prod(shape) != count:
-        raise ValueError(f"reshape: shape {arguments.shown(x.shape)} has {count} elements, they do not fit {arguments.shown(shape)}")
+        raise ValueError(f"reshape: shape {arguments.shown(x.shape)} has {count} elements, they do not fit "
+                         f"{arguments.shown(shape)}")
     return x if is_symbolic(x) and shape == x.shape else _reshape(x, shape=shape)
 
 

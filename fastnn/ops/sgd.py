@@ -2,10 +2,15 @@
 from ..graph import op
 
 
-@op("sgd", shape=lambda weight, gradient, velocity, *numbers, nesterov: (weight, velocity) if velocity else weight, mode="flat", update=True)
+def _spec(weight, gradient, velocity, *numbers, nesterov):
+    return (weight, velocity) if velocity else weight
+
+
+@op("sgd", shape=_spec, mode="flat", update=True)
 def sgd(weight, gradient, velocity, first, lr, momentum, dampening, weight_decay, *, nesterov):
-    """g = gradient + weight_decay weight; v = first ? g : momentum v + (1 - dampening) g; weight -= lr (nesterov ? g + momentum v : v).
-    velocity None: no momentum. `first`: 1 in the first step, else 0. -> the new weight, or (weight, velocity)."""
+    """g = gradient + weight_decay weight; v = first ? g : momentum v + (1 - dampening) g;
+    weight -= lr (nesterov ? g + momentum v : v). velocity None: no momentum. `first`: 1 in the first step, else 0.
+    -> the new weight, or (weight, velocity)."""
     kind = weight.dtype.type
     g = gradient + kind(weight_decay) * weight if weight_decay else gradient
     if velocity is None:
@@ -16,5 +21,5 @@ def sgd(weight, gradient, velocity, first, lr, momentum, dampening, weight_decay
 
 @sgd.lower
 def _(emit, weight, gradient, velocity, first, lr, momentum, dampening, weight_decay, out, *, nesterov):
-    emit("sgd", weight=weight, gradient=gradient, velocity=velocity, count=emit.prod(weight.shape), first=first, lr=lr, momentum=momentum,
-         dampening=dampening, weight_decay=weight_decay, nesterov=int(nesterov))
+    emit("sgd", weight=weight, gradient=gradient, velocity=velocity, count=emit.prod(weight.shape), first=first, lr=lr,
+         momentum=momentum, dampening=dampening, weight_decay=weight_decay, nesterov=int(nesterov))

@@ -3,17 +3,22 @@
 #if LANES == 16
 enum { BATCH_NORM_BLOCK = 16 };                               /* channels whose planes are read together, group by group */
 
-/* sums of (x - mean)^power over the images and pixels of one group; power 1 or 2 */
+/* the sum of (x - mean)^power over the images and pixels of one group, power 1 or 2; even and odd pixels apart, then together */
 static inline __attribute__((always_inline))
 double plane_sum(const float *x, int64_t pixels, int64_t images, double mean, int power) {
-    half_vd sum[VD16] = {0}, center = (half_vd){0} + mean;
-    for (int64_t p = 0; p < pixels; p++)
-        for (int h = 0; h < VD16; h++) {
-            half_vd d = half_load(x + p * LANES + h * (VF / 2));
-            if (power == 2) d -= center, d *= d;
-            sum[h] += d;
-        }
-    return tree_sum_lanes(sum, images);
+    half_vd sum[2][VD16] = {0}, center = (half_vd){0} + mean;
+    for (int64_t p = 0; p < pixels; p += 2)
+#pragma GCC unroll 2
+        for (int odd = 0; odd < 2; odd++)
+#pragma GCC unroll 8
+            for (int h = 0; h < VD16; h++) {
+                if (p + odd == pixels) continue;
+                half_vd d = half_load(x + (p + odd) * LANES + h * (VF / 2));
+                if (power == 2) d -= center, d *= d;
+                sum[odd][h] += d;
+            }
+    for (int h = 0; h < VD16; h++) sum[0][h] += sum[1][h];
+    return tree_sum_lanes(sum[0], images);
 }
 
 static void K(batch_norm_statistics)(const batch_norm_statistics_args *a, const job *j) {

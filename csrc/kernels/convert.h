@@ -44,40 +44,44 @@ static void store_walk(char *y, const float *x, const walk *w, int64_t begin, in
     }
 }
 
-typedef float quad __attribute__((vector_size(16), aligned(1), may_alias));
-typedef float quad_register __attribute__((vector_size(16)));
-static inline void quad_transpose(quad_register q[4]) {
-    quad_register a = __builtin_shufflevector(q[0], q[1], 0, 4, 1, 5), b = __builtin_shufflevector(q[0], q[1], 2, 6, 3, 7);
-    quad_register c = __builtin_shufflevector(q[2], q[3], 0, 4, 1, 5), d = __builtin_shufflevector(q[2], q[3], 2, 6, 3, 7);
+typedef float quad_anywhere __attribute__((vector_size(16), aligned(1), may_alias));
+static inline void quad_transpose(quad_anywhere q[4]) {
+    quad_anywhere a = __builtin_shufflevector(q[0], q[1], 0, 4, 1, 5), b = __builtin_shufflevector(q[0], q[1], 2, 6, 3, 7);
+    quad_anywhere c = __builtin_shufflevector(q[2], q[3], 0, 4, 1, 5), d = __builtin_shufflevector(q[2], q[3], 2, 6, 3, 7);
     q[0] = __builtin_shufflevector(a, c, 0, 1, 4, 5), q[1] = __builtin_shufflevector(a, c, 2, 3, 6, 7);
     q[2] = __builtin_shufflevector(b, d, 0, 1, 4, 5), q[3] = __builtin_shufflevector(b, d, 2, 3, 6, 7);
 }
 
-/* y[f][l] = row l's float f, rows of any alignment */
+/* y[f][l] = row l's float f, rows of any alignment. 16 features of 4 rows at a time: whole cache lines, few of them, since rows
+   of a large power of two of bytes compete for the same places in the cache. */
 static void rows_to_lanes(float *y, const char *const *row, int64_t count) {
-    int64_t f = 0;
-    for (; f + 4 <= count; f += 4)
+    for (int64_t f = 0; f < count; f += 16)
         for (int l = 0; l < 16; l += 4) {
-            quad_register q[4];
-            for (int i = 0; i < 4; i++) q[i] = *(const quad *)(row[l + i] + 4 * f);
-            quad_transpose(q);
-            for (int i = 0; i < 4; i++) *(quad *)(y + (f + i) * 16 + l) = q[i];
+            int64_t end = smaller(f + 16, count), at = f;
+            for (; at + 4 <= end; at += 4) {
+                quad_anywhere q[4];
+                for (int i = 0; i < 4; i++) q[i] = *(const quad_anywhere *)(row[l + i] + 4 * at);
+                quad_transpose(q);
+                for (int i = 0; i < 4; i++) *(quad_anywhere *)(y + (at + i) * 16 + l) = q[i];
+            }
+            for (; at < end; at++)
+                for (int i = 0; i < 4; i++) __builtin_memcpy(y + at * 16 + l + i, row[l + i] + 4 * at, 4);
         }
-    for (; f < count; f++)
-        for (int l = 0; l < 16; l++) __builtin_memcpy(y + f * 16 + l, row[l] + 4 * f, 4);
 }
 
 /* the opposite, of so many rows */
 static void lanes_to_rows(char *const *row, const float *x, int64_t images, int64_t count) {
-    int64_t f = 0;
-    for (; f + 4 <= count; f += 4)
+    for (int64_t f = 0; f < count; f += 16)
         for (int64_t l = 0; l < images; l += 4) {
-            quad_register q[4];
-            for (int i = 0; i < 4; i++) q[i] = *(const quad *)(x + (f + i) * 16 + l);
-            quad_transpose(q);
-            for (int i = 0; i < 4 && l + i < images; i++) *(quad *)(row[l + i] + 4 * f) = q[i];
+            int64_t end = smaller(f + 16, count), at = f, rows = smaller(4, images - l);
+            for (; at + 4 <= end; at += 4) {
+                quad_anywhere q[4];
+                for (int i = 0; i < 4; i++) q[i] = *(const quad_anywhere *)(x + (at + i) * 16 + l);
+                quad_transpose(q);
+                for (int i = 0; i < 4; i++) if (i < rows) *(quad_anywhere *)(row[l + i] + 4 * at) = q[i];
+            }
+            for (; at < end; at++)
+                for (int64_t i = 0; i < rows; i++) __builtin_memcpy(row[l + i] + 4 * at, x + at * 16 + l + i, 4);
         }
-    for (; f < count; f++)
-        for (int64_t l = 0; l < images; l++) __builtin_memcpy(row[l] + 4 * f, x + f * 16 + l, 4);
 }
 #endif

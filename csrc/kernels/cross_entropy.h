@@ -25,7 +25,8 @@ typedef struct { V maximum, sum, picked, weight; int64_t class[VL]; } K(columns)
 
 static inline V K(class_weight)(const float *weight, int64_t c) { return v_set1(weight ? weight[c] : 1.0f); }
 
-static K(columns) K(columns_of)(const float *x, int64_t step, int64_t classes) {
+/* e: where the exponentials go, or NULL */
+static inline K(columns) K(columns_of)(const float *x, float *e, int64_t step, int64_t classes) {
     K(columns) s = {.maximum = v_load(x)};
     V lane[16];
     for (int64_t c = 1; c < classes; c++) {
@@ -33,7 +34,11 @@ static K(columns) K(columns_of)(const float *x, int64_t step, int64_t classes) {
         s.maximum = v_select(v > s.maximum, v, s.maximum);
     }
     for (int i = 0; i < 16; i++) lane[i] = v_set1(0.0f);
-    for (int64_t c = 0; c < classes; c++) lane[c & 15] += v_exp(v_load(x + c * step) - s.maximum);
+    for (int64_t c = 0; c < classes; c++) {
+        V power = v_exp(v_load(x + c * step) - s.maximum);
+        if (e) v_store(e + c * step, power);
+        lane[c & 15] += power;
+    }
     s.sum = K(tree_of_lanes)(lane);
     return s;
 }
@@ -57,7 +62,7 @@ static void K(cross_entropy_forward)(const cross_entropy_forward_args *a, const 
     slice s = slice_of(j, step, 16);
     for (int64_t column = s.begin; column < s.end; column += VL) {
         const float *logits = x + column;
-        K(columns) k = K(columns_of)(logits, step, a->classes);
+        K(columns) k = K(columns_of)(logits, NULL, step, a->classes);
         V log_sum = v_log(k.sum), lane[16], y, everything = v_set1(0.0f);
         if (q || smoothing != 0) {
             for (int i = 0; i < 16; i++) lane[i] = v_set1(0.0f);
@@ -95,7 +100,8 @@ static void K(cross_entropy_backward)(const cross_entropy_backward_args *a, cons
     slice s = slice_of(j, step, 16);
     for (int64_t column = s.begin; column < s.end; column += VL) {
         const float *logits = x + column;
-        K(columns) k = K(columns_of)(logits, step, a->classes);
+        float *to = dx + column;                              /* holds the exponentials at first */
+        K(columns) k = K(columns_of)(logits, to, step, a->classes);
         V lane[16], gradient = v_load(dy + column), total = v_set1(0.0f);
         if (q || smoothing != 0) {                            /* sum q w */
             for (int i = 0; i < 16; i++) lane[i] = v_set1(0.0f);
@@ -112,23 +118,19 @@ static void K(cross_entropy_backward)(const cross_entropy_backward_args *a, cons
             K(pick_columns)(&k, logits, step, weight);
             total = v_fma(keep, k.weight, total);
         }
+        float own[VL], ratio[VL];                             /* the own class has a larger q: exp, kept and put right below */
+        for (int e = 0; e < VL && !q; e++) own[e] = k.class[e] < 0 ? 0.0f : to[k.class[e] * step + e];
         for (int64_t c = 0; c < a->classes; c++) {
-            V own = q ? v_fma(v_load(q + column + c * step), keep, share) : share;
-            V softmax = v_exp(v_load(logits + c * step) - k.maximum) / k.sum;
-            v_store(dx + column + c * step, gradient * v_fma(softmax, total, -(own * K(class_weight)(weight, c))));
+            V part = q ? v_fma(v_load(q + column + c * step), keep, share) : share;
+            V softmax = v_load(to + c * step) / k.sum;
+            v_store(to + c * step, gradient * v_fma(softmax, total, -(part * K(class_weight)(weight, c))));
         }
-        for (int e = 0; e < VL && !q; e++) {                  /* the own class has a larger q; ignored columns have no gradient */
-            float *to = dx + column + e;
-            int64_t own = k.class[e];
-            if (own < 0) {
-                for (int64_t c = 0; c < a->classes; c++) to[c * step] = 0;
-                continue;
-            }
-            float w = weight ? weight[own] : 1.0f, value[VL];
-            V part = v_fma(keep, v_set1(1.0f), share);
-            V softmax = v_exp(v_load(logits + own * step) - k.maximum) / k.sum;
-            v_store(value, gradient * v_fma(softmax, total, -(part * v_set1(w))));
-            to[own * step] = value[e];
+        if (q) continue;
+        V part = v_fma(keep, v_set1(1.0f), share);
+        v_store(ratio, gradient * v_fma(v_load(own) / k.sum, total, -(part * k.weight)));
+        for (int e = 0; e < VL; e++) {
+            if (k.class[e] >= 0) to[k.class[e] * step + e] = ratio[e];
+            else for (int64_t c = 0; c < a->classes; c++) to[c * step + e] = 0;                /* ignored */
         }
     }
 }

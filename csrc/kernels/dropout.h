@@ -2,16 +2,23 @@
 #include "slice.h"
 #if LANES == 16
 typedef struct { uint32_t word[4][16]; } philox_words;
+typedef uint32_t half_vu __attribute__((vector_size(2 * VF), aligned(4), may_alias));
 
-static inline __attribute__((always_inline)) void philox(philox_words *w, uint32_t key0, uint32_t key1) {
-    for (int round = 0; round < 10; round++, key0 += 0x9E3779B9u, key1 += 0xBB67AE85u)
-        for (int l = 0; l < 16; l++) {
-            uint64_t p = (uint64_t)w->word[0][l] * 0xD2511F53u, q = (uint64_t)w->word[2][l] * 0xCD9E8D57u;
-            w->word[0][l] = (uint32_t)(q >> 32) ^ w->word[1][l] ^ key0;
-            w->word[1][l] = (uint32_t)q;
-            w->word[2][l] = (uint32_t)(p >> 32) ^ w->word[3][l] ^ key1;
-            w->word[3][l] = (uint32_t)p;
+typedef uint32_t words __attribute__((vector_size(4 * VF), aligned(4), may_alias));
+
+/* In place. Words sit in the low halves of 64-bit elements; what gathers in the high halves is never read. */
+static void philox(philox_words *w, uint32_t key0, uint32_t key1) {
+    const vu multiplier0 = (vu){0} + 0xD2511F53u, multiplier1 = (vu){0} + 0xCD9E8D57u;
+    for (int l = 0; l < 16; l += VF / 2) {
+        vu a[4];
+        for (int i = 0; i < 4; i++) a[i] = __builtin_convertvector(*(const half_vu *)(w->word[i] + l), vu);
+        for (uint32_t round = 0; round < 10; round++) {
+            vu p = vu_mul_low(a[0], multiplier0), q = vu_mul_low(a[2], multiplier1);
+            a[0] = (q >> 32) ^ a[1] ^ (uint64_t)(key0 + round * 0x9E3779B9u), a[1] = q;
+            a[2] = (p >> 32) ^ a[3] ^ (uint64_t)(key1 + round * 0xBB67AE85u), a[3] = p;
         }
+        for (int i = 0; i < 4; i++) *(half_vu *)(w->word[i] + l) = __builtin_convertvector(a[i], half_vu);
+    }
 }
 
 /* the words of 16 counters: (image + l * image_step, block + l * block_step, step) */
@@ -27,8 +34,8 @@ static void dropout_words(philox_words *w, const dropout_args *a, uint32_t image
 }
 
 /* (word >> 8) * 2^-24 >= p as a comparison of integers: word >> 8 >= ceil(p * 2^24) */
-static inline uint32_t dropout_threshold(double p) {
-    uint32_t whole = (uint32_t)(p * 0x1p24);
+static inline int32_t dropout_threshold(double p) {
+    int32_t whole = (int32_t)(p * 0x1p24);
     return whole + (whole < p * 0x1p24);
 }
 #endif
@@ -36,20 +43,24 @@ static inline uint32_t dropout_threshold(double p) {
 static void K(dropout)(const dropout_args *a, const job *j) {
     const float *x = a->x.p + j->group * a->x.stride;
     float *y = a->y.p + j->group * a->y.stride, kept = (float)(1 - a->p);
-    uint32_t threshold = dropout_threshold(a->p), image = (uint32_t)(j->group * LANES);
+    int32_t threshold = dropout_threshold(a->p);
+    uint32_t image = (uint32_t)(j->group * LANES);
     philox_words w;
     slice s = slice_of(j, a->count, 64);
 #if LANES == 16
     for (int64_t i = s.begin; i < s.end; i += 4) {            /* images in the lanes: a counter's 4 elements are 4 features */
         dropout_words(&w, a, image, 1, (uint32_t)(i >> 2), 0);
         for (int64_t f = i; f < smaller(i + 4, s.end); f++)
-            for (int l = 0; l < 16; l++) y[f * 16 + l] = w.word[f & 3][l] >> 8 >= threshold ? x[f * 16 + l] / kept : 0.0f;
+            for (int l = 0; l < 16; l += VF) {
+                vi word = (vi)(*(const words *)(w.word[f & 3] + l) >> 8);
+                v_store(y + f * 16 + l, v_select(word >= threshold, v_load(x + f * 16 + l) / v_set1(kept), v_set1(0.0f)));
+            }
     }
 #else
     for (int64_t i = s.begin; i < s.end; i += 64) {           /* 16 counters of one image: 64 elements */
         dropout_words(&w, a, image, 0, (uint32_t)(i >> 2), 1);
         for (int64_t f = i; f < smaller(i + 64, s.end); f++)
-            y[f] = w.word[f & 3][(f - i) >> 2] >> 8 >= threshold ? x[f] / kept : 0.0f;
+            y[f] = (int32_t)(w.word[f & 3][(f - i) >> 2] >> 8) >= threshold ? x[f] / kept : 0.0f;
     }
 #endif
 }

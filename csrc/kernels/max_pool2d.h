@@ -18,30 +18,43 @@ V K(window_max)(const float *x, int64_t row, int64_t column, int64_t rows, int64
     return best;
 }
 
+/* a row of `count` windows of the same size, step apart */
+static inline __attribute__((always_inline))
+void K(max_row)(float *restrict y, const float *restrict x, int64_t count, int64_t row, int64_t step, int64_t rows,
+                int64_t columns, int64_t column) {
+    V unused;
+    for (int64_t q = 0; q < count; q++)
+        for (int l = 0; l < LANES; l += VL)
+            v_store(y + q * LANES + l, K(window_max)(x + q * step * LANES + l, row, column, rows, columns, &unused));
+}
+
 static void K(max_pool2d_forward)(const max_pool2d_forward_args *a, const job *j) {
     slice s = slice_of(j, a->channels, 1);
-    int64_t row = a->dilation[0] * a->width * LANES, column = a->dilation[1] * LANES;
+    int64_t row = a->dilation[0] * a->width * LANES, column = a->dilation[1] * LANES, step = a->stride[1];
+    taps whole = whole_windows(a->out_width, step, a->padding[1], (a->kernel[1] - 1) * a->dilation[1] + 1, a->width);
+    taps clipped[2] = {{0, whole.begin}, {whole.end, a->out_width}};
     for (int64_t c = s.begin; c < s.end; c++)
         for (int64_t p = 0; p < a->out_height; p++) {
             int64_t top = p * a->stride[0] - a->padding[0];
             taps u = taps_inside(top, a->kernel[0], a->dilation[0], a->height);
-            const float *line = a->x.p + j->group * a->x.stride + (c * a->height + top) * a->width * LANES + u.begin * row;
+            int64_t rows = u.end - u.begin, columns = a->kernel[1];
+            const float *x = a->x.p + j->group * a->x.stride + (c * a->height + top) * a->width * LANES + u.begin * row;
             float *y = a->y.p + j->group * a->y.stride + (c * a->out_height + p) * a->out_width * LANES;
-            for (int64_t q = 0; q < a->out_width; q++, y += LANES) {
-                int64_t left = q * a->stride[1] - a->padding[1];
-                taps v = taps_inside(left, a->kernel[1], a->dilation[1], a->width);
-                const float *x = line + left * LANES + v.begin * column;
-                int64_t rows = u.end - u.begin, columns = v.end - v.begin;
-                V unused;
-                for (int l = 0; l < LANES; l += VL) {
-                    V best;
-                    if (rows == 2 && columns == 2) best = K(window_max)(x + l, row, column, 2, 2, &unused);
-                    else if (rows == 3 && columns == 3) best = K(window_max)(x + l, row, column, 3, 3, &unused);
-                    else if (rows <= 0 || columns <= 0) best = v_set1(-__builtin_inff());
-                    else best = K(window_max)(x + l, row, column, rows, columns, &unused);
-                    v_store(y + l, best);
-                }
+            if (rows <= 0) {                                  /* padding alone */
+                for (int64_t i = 0; i < a->out_width * LANES; i++) y[i] = -__builtin_inff();
+                continue;
             }
+            for (int e = 0; e < 2; e++)
+                for (int64_t q = clipped[e].begin; q < clipped[e].end; q++) {
+                    int64_t left = q * step - a->padding[1];
+                    taps v = taps_inside(left, columns, a->dilation[1], a->width);
+                    const float *from = x + left * LANES + v.begin * column;
+                    if (v.begin < v.end) K(max_row)(y + q * LANES, from, 1, row, 1, rows, v.end - v.begin, column);
+                    else for (int l = 0; l < LANES; l++) y[q * LANES + l] = -__builtin_inff();
+                }
+            x += (whole.begin * step - a->padding[1]) * LANES;
+            int64_t count = whole.end - whole.begin;
+            POOL_ROW(K(max_row), step, rows, columns, column, y + whole.begin * LANES, x, count, row);
         }
 }
 

@@ -14,21 +14,23 @@ static inline vf reduced(vf y, vf x, int64_t kind) {
 static vf reduce_columns(const float *x, int64_t step, int64_t count, int64_t left, int64_t kind) {
     int sums = kind == REDUCE_SUM || kind == REDUCE_MEAN;
     vf y = vf_set1(0.0f);
-    for (int64_t i = 0; i < count;) {
-        vf chain = vf_load_run(x + i * step, left);
-        int64_t end = sums ? smaller(i + CHAIN, count) : count, first = i++;
+    for (int64_t i = 0, first; i < count;) {
+        vf chain = sums ? vf_set1(0.0f) : vf_load_run(x + i++ * step, left);
+        int64_t end = sums ? smaller(i + CHAIN, count) : count;
+        first = i;
         if (left >= VF) for (; i < end; i++) chain = reduced(chain, vf_load(x + i * step), kind);
         else for (; i < end; i++) chain = reduced(chain, vf_load_first(x + i * step, (int)left), kind);
-        y = first == 0 ? chain : y + chain;
+        y = sums && first > 0 ? y + chain : chain;
     }
     return kind == REDUCE_MEAN ? y / vf_set1((float)count) : y;
 }
 
 /* so many (at most 8) sums of count consecutive floats each, side by side: one alone would wait for each addition */
 static inline void chains(float *y, const float *x, int64_t step, int64_t count, int so_many) {
-    for (int r = 0; r < so_many; r++) y[r] = x[r * step];
-    for (int64_t i = 1; i < count; i++)
-        for (int r = 0; r < so_many; r++) y[r] += x[r * step + i];
+    float sum[8] = {0};
+    for (int64_t i = 0; i < count; i++)
+        for (int r = 0; r < so_many; r++) sum[r] += x[r * step + i];
+    for (int r = 0; r < so_many; r++) y[r] = sum[r];
 }
 
 /* the sum of count consecutive floats */
@@ -92,13 +94,12 @@ static void K(batch_sum)(const batch_sum_args *a, const job *j) {
         for (int64_t g = 0; g < groups; g++)
             for (int64_t o = 0; o < a->outer; o++) {
                 const float *x = a->x.p + g * a->x.stride + (o * a->features + f) * LANES;
-                for (int64_t i = 0; i < features; i++)
-                    for (int h = 0; h < VD16; h++) {
-                        half_vd v = half_load(x + i * LANES + h * (VF / 2));
-                        if (g == groups - 1)                  /* pad lanes add nothing */
-                            for (int e = 0; e < VF / 2; e++) v[e] = h * (VF / 2) + e < last ? v[e] : 0;
-                        sum[i][h] += v;
-                    }
+                for (int64_t i = 0; i < features; i++, x += LANES) {
+                    float held[LANES] = {0};
+                    if (g == groups - 1 && last < LANES) __builtin_memcpy(held, x, (size_t)last * 4);  /* pad lanes add nothing */
+                    const float *v = g == groups - 1 && last < LANES ? held : x;
+                    for (int h = 0; h < VD16; h++) sum[i][h] += half_load(v + h * (VF / 2));
+                }
             }
         for (int64_t i = 0; i < features; i++) {
             double total = tree_sum_lanes(sum[i], 16);

@@ -23,10 +23,11 @@ static inline void vf_store_run(float *p, vf a, int64_t left) {
 }
 
 /* the sum of 16 lanes, a tree by halves */
-static inline float tree_sum(float *lane) {
-    for (int half = 8; half > 0; half >>= 1)
-        for (int l = 0; l < half; l++) lane[l] += lane[l + half];
-    return lane[0];
+typedef float quad __attribute__((vector_size(16), aligned(4), may_alias));
+static inline float tree_sum(const float *lane) {
+    const quad *q = (const quad *)lane;
+    quad s = (q[0] + q[2]) + (q[1] + q[3]);
+    return (s[0] + s[2]) + (s[1] + s[3]);
 }
 static inline double tree_sum_double(double *lane) {
     for (int half = 8; half > 0; half >>= 1)
@@ -34,11 +35,8 @@ static inline double tree_sum_double(double *lane) {
     return lane[0];
 }
 
-/* 16 lanes in float64, in vectors of half as many elements as a vf has */
+/* the same of 16 lanes in float64, of which so many hold images */
 enum { VD16 = 32 / VF };
-typedef float half_vf __attribute__((vector_size(2 * VF), aligned(4), may_alias));
-typedef double half_vd __attribute__((vector_size(4 * VF)));
-static inline half_vd half_load(const float *p) { return __builtin_convertvector(*(const half_vf *)p, half_vd); }
 static inline double tree_sum_lanes(const half_vd *sum, int64_t images) {
     double lane[16];
     __builtin_memcpy(lane, sum, sizeof lane);

@@ -6,15 +6,15 @@
 /* The four kernels' arguments: out of x or of (dy, y). kind: what happens to an element once the sum is known. */
 enum { SOFTMAX, LOG_SOFTMAX, SOFTMAX_BACKWARD, LOG_SOFTMAX_BACKWARD };
 
-/* what is summed */
-static inline __attribute__((always_inline)) vf softmax_term(int kind, vf x, vf y, vf maximum, vf sum) {
-    if (kind == SOFTMAX || kind == LOG_SOFTMAX) return vf_exp(x - maximum) + sum;
-    return kind == SOFTMAX_BACKWARD ? vf_fma(x, y, sum) : sum + x;
+/* what is added to the sum; times y in SOFTMAX_BACKWARD */
+static inline __attribute__((always_inline)) vf softmax_term(int kind, vf x, vf maximum, vf y, vf sum, vf *term) {
+    *term = kind == SOFTMAX || kind == LOG_SOFTMAX ? vf_exp(x - maximum) : x;
+    return kind == SOFTMAX_BACKWARD ? vf_fma(x, y, sum) : sum + *term;
 }
 
-/* the result; x is dy in the backward kernels, total is log sum in LOG_SOFTMAX */
+/* the result; x is the exponential in SOFTMAX (kept in out) and dy in the backward kernels, total is log sum in LOG_SOFTMAX */
 static inline __attribute__((always_inline)) vf softmax_result(int kind, vf x, vf y, vf maximum, vf total) {
-    if (kind == SOFTMAX) return vf_exp(x - maximum) / total;
+    if (kind == SOFTMAX) return x / total;
     if (kind == LOG_SOFTMAX) return x - maximum - total;
     return kind == SOFTMAX_BACKWARD ? y * (x - total) : vf_fma(-vf_exp(y), total, x);
 }
@@ -31,14 +31,17 @@ void softmax_columns(int kind, float *out, const float *x, const float *y, int64
     for (int i = 0; i < 16; i++) lane[i] = vf_set1(0.0f);
     for (int64_t i = 0; i < count; i++) {
         vf second = kind == SOFTMAX_BACKWARD ? vf_load_run(y + i * step, left) : vf_set1(0.0f);
-        lane[i & 15] = softmax_term(kind, vf_load_run(x + i * step, left), second, maximum, lane[i & 15]);
+        vf term;
+        lane[i & 15] = softmax_term(kind, vf_load_run(x + i * step, left), maximum, second, lane[i & 15], &term);
+        if (kind == SOFTMAX) vf_store_run(out + i * step, term, left);
     }
     for (int half = 8; half > 0; half >>= 1)
         for (int i = 0; i < half; i++) lane[i] += lane[i + half];
     vf total = kind == LOG_SOFTMAX ? vf_log(lane[0]) : lane[0];
     for (int64_t i = 0; i < count; i++) {
         vf second = kind >= SOFTMAX_BACKWARD ? vf_load_run(y + i * step, left) : vf_set1(0.0f);
-        vf_store_run(out + i * step, softmax_result(kind, vf_load_run(x + i * step, left), second, maximum, total), left);
+        vf first = vf_load_run((kind == SOFTMAX ? out : x) + i * step, left);
+        vf_store_run(out + i * step, softmax_result(kind, first, second, maximum, total), left);
     }
 }
 
@@ -57,17 +60,23 @@ static inline __attribute__((always_inline)) void softmax_row(int kind, float *o
     for (int h = 0; h < 16 / VF; h++) lane[h] = vf_set1(0.0f);
     for (int64_t i = 0; i < count; i += VF) {
         vf second = kind == SOFTMAX_BACKWARD ? vf_load_run(y + i, count - i) : vf_set1(0.0f);
-        vf *sum = &lane[i / VF % (16 / VF)], more = softmax_term(kind, vf_load_run(x + i, count - i), second, maximum, *sum);
-        vf_store(spread, *sum);
-        vf_store_run(spread, more, count - i);                /* lanes past the row keep their sum */
-        *sum = vf_load(spread);
+        vf term, *sum = &lane[i / VF % (16 / VF)];
+        vf more = softmax_term(kind, vf_load_run(x + i, count - i), maximum, second, *sum, &term);
+        if (kind == SOFTMAX) vf_store_run(out + i, term, count - i);
+        if (count - i < VF) {                                 /* lanes past the row keep their sum */
+            vf_store(spread, *sum);
+            vf_store_first(spread, more, (int)(count - i));
+            more = vf_load(spread);
+        }
+        *sum = more;
     }
     for (int h = 0; h < 16 / VF; h++) vf_store(spread + h * VF, lane[h]);
     vf total = vf_set1(tree_sum(spread));
     if (kind == LOG_SOFTMAX) total = vf_log(total);
     for (int64_t i = 0; i < count; i += VF) {
         vf second = kind >= SOFTMAX_BACKWARD ? vf_load_run(y + i, count - i) : vf_set1(0.0f);
-        vf_store_run(out + i, softmax_result(kind, vf_load_run(x + i, count - i), second, maximum, total), count - i);
+        vf first = vf_load_run((kind == SOFTMAX ? out : x) + i, count - i);
+        vf_store_run(out + i, softmax_result(kind, first, second, maximum, total), count - i);
     }
 }
 

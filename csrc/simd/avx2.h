@@ -22,3 +22,9 @@ static inline vf vf_zip_high(vf a, vf b) {
     const __m256 low = _mm256_unpacklo_ps((__m256)a, (__m256)b), high = _mm256_unpackhi_ps((__m256)a, (__m256)b);
     return (vf)_mm256_permute2f128_ps(low, high, 0x31);
 }
+static inline vf vf_held(vf a) {
+    __asm__("" : "+x"(a));
+    return a;
+}
+typedef uint64_t vu __attribute__((vector_size(32)));
+static inline vu vu_mul_low(vu a, vu b) { return (vu)_mm256_mul_epu32((__m256i)a, (__m256i)b); }

@@ -22,3 +22,11 @@ static inline vf vf_zip_high(vf a, vf b) {
     const __m512i index = _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
     return (vf)_mm512_permutex2var_ps((__m512)a, index, (__m512)b);
 }
+/* a, kept in a register: compilers else read an operand from memory once for every use */
+static inline vf vf_held(vf a) {
+    __asm__("" : "+v"(a));
+    return a;
+}
+typedef uint64_t vu __attribute__((vector_size(64)));
+/* products of the low 32 bits of each element */
+static inline vu vu_mul_low(vu a, vu b) { return (vu)_mm512_mul_epu32((__m512i)a, (__m512i)b); }

@@ -5,10 +5,11 @@
    A float is rounded to an integer k by adding 1.5 * 2^23, whose last bits then hold k: no conversions, which differ for
    large values. 2^k is multiplied in two halves, so that subnormal results are rounded once. */
 #undef VD
+#undef VDL
 #undef v_bits
 #undef v_float
-#undef v_widen
-#undef v_narrow
+#undef vd_load
+#undef vd_store
 #undef v_abs
 #undef v_copysign
 #undef v_power2
@@ -21,18 +22,26 @@
 #undef v_sigmoid
 #undef v_erf
 #undef v_pow
+#undef v_pow_parts
 #if LANES == 16
 #ifndef FASTNN_MATH_TYPES
 #define FASTNN_MATH_TYPES
-typedef double vd __attribute__((vector_size(8 * VF)));
+/* float64 in vectors as wide as a vf: half as many elements */
+typedef float half_vf __attribute__((vector_size(2 * VF), aligned(4), may_alias));
+typedef double half_vd __attribute__((vector_size(4 * VF)));
+static inline half_vd half_load(const float *p) { return __builtin_convertvector(*(const half_vf *)p, half_vd); }
+static inline void half_store(float *p, half_vd a) { *(half_vf *)p = __builtin_convertvector(a, half_vf); }
+static inline double sd_load(const float *p) { return *p; }
+static inline void sd_store(float *p, double a) { *p = (float)a; }
 static inline int32_t sf_bits(float a) { int32_t b; __builtin_memcpy(&b, &a, 4); return b; }
 static inline float sf_float(int32_t b) { float a; __builtin_memcpy(&a, &b, 4); return a; }
 #endif
-#define VD vd
+#define VD half_vd
+#define VDL (VF / 2)
 #define v_bits(a) ((vi)(a))
 #define v_float(b) ((vf)(b))
-#define v_widen(a) __builtin_convertvector(a, vd)
-#define v_narrow(a) __builtin_convertvector(a, vf)
+#define vd_load half_load
+#define vd_store half_store
 #define v_abs vf_abs
 #define v_copysign vf_copysign
 #define v_power2 vf_power2
@@ -45,12 +54,14 @@ static inline float sf_float(int32_t b) { float a; __builtin_memcpy(&a, &b, 4); 
 #define v_sigmoid vf_sigmoid
 #define v_erf vf_erf
 #define v_pow vf_pow
+#define v_pow_parts vf_pow_parts
 #else
 #define VD double
+#define VDL 1
 #define v_bits sf_bits
 #define v_float sf_float
-#define v_widen(a) ((double)(a))
-#define v_narrow(a) ((float)(a))
+#define vd_load sd_load
+#define vd_store sd_store
 #define v_abs sf_abs
 #define v_copysign sf_copysign
 #define v_power2 sf_power2
@@ -63,6 +74,7 @@ static inline float sf_float(int32_t b) { float a; __builtin_memcpy(&a, &b, 4); 
 #define v_sigmoid sf_sigmoid
 #define v_erf sf_erf
 #define v_pow sf_pow
+#define v_pow_parts sf_pow_parts
 #endif
 
 static inline V v_abs(V x) { return v_float(v_bits(x) & 0x7fffffff); }
@@ -151,22 +163,33 @@ static inline V v_erf(V x) {
     return v_select(t < 0.93f, v_fma(x, v_polynomial(s, p, 6), x), large);
 }
 
-/* 2^(y log2 |x|), the exponent in float64; log2 m = 2 / log(2) * atanh((m - 1) / (m + 1)) */
+/* y (e + log2 m) = k + r / log 2, k whole: in float64, log2 m = 2 / log(2) * atanh((m - 1) / (m + 1)) */
+static inline V v_pow_parts(V y, V m, V e, V *r) {
+    float in[3][VL], out[2][VL];
+    v_store(in[0], y), v_store(in[1], m), v_store(in[2], e);
+    for (int l = 0; l < VL; l += VDL) {
+        VD v = vd_load(in[1] + l), s = (v - 1.0) / (v + 1.0), z = s * s, a = z * (1 / 13.0) + 1 / 11.0;
+        a = a * z + 1 / 9.0;
+        a = a * z + 1 / 7.0;
+        a = a * z + 1 / 5.0;
+        a = a * z + 1 / 3.0;
+        VD w = vd_load(in[0] + l) * ((a * z * s + s) * 2.8853900817779268 + vd_load(in[2] + l));
+        VD k = (w + 0x1.8p52) - 0x1.8p52;
+        vd_store(out[0] + l, k);
+        vd_store(out[1] + l, (w - k) * 0.69314718055994531);
+    }
+    *r = v_load(out[1]);
+    return v_load(out[0]);
+}
+
+/* |x|^y = 2^(y log2 |x|), then the signs and the special cases of IEEE 754 */
 static inline V v_pow(V x, V y) {
-    V t = v_abs(x), e, m = v_log_parts(t, &e), inf = v_set1(__builtin_inff()), one = v_set1(1.0f), zero = v_set1(0.0f);
+    V t = v_abs(x), e, m = v_log_parts(t, &e), r, inf = v_set1(__builtin_inff()), one = v_set1(1.0f), zero = v_set1(0.0f);
     e = v_select(t == 0.0f, -inf, v_select(t == inf, inf, e));
-    VD s = (v_widen(m) - 1.0) / (v_widen(m) + 1.0), z = s * s;
-    VD a = z * (1 / 13.0) + 1 / 11.0;
-    a = a * z + 1 / 9.0;
-    a = a * z + 1 / 7.0;
-    a = a * z + 1 / 5.0;
-    a = a * z + 1 / 3.0;
-    VD w = v_widen(y) * ((a * z * s + s) * 2.8853900817779268 + v_widen(e));
-    V k = v_narrow(w);
+    V k = v_pow_parts(y, m, e, &r);
     VI far = v_abs(k) > 200.0f;
     V rounded = v_select(far, v_copysign(v_set1(200.0f), k), k) + 0x1.8p23f;
-    k = rounded - 0x1.8p23f;
-    V r = v_select(far, zero, v_narrow((w - v_widen(k)) * 0.69314718055994531));
+    r = v_select(far, zero, r);
     V power = v_power2(v_exp(r), rounded);
     power = v_select(t == one, one, power);
     /* y is a whole number from 2^23 on, an even one from 2^24 on; below, adding 2^23 rounds it to one */

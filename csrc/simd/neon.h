@@ -21,3 +21,9 @@ static inline void vf_store_first(float *p, vf a, int k) {
 }
 static inline vf vf_zip_low(vf a, vf b) { return (vf)vzip1q_f32((float32x4_t)a, (float32x4_t)b); }
 static inline vf vf_zip_high(vf a, vf b) { return (vf)vzip2q_f32((float32x4_t)a, (float32x4_t)b); }
+static inline vf vf_held(vf a) {
+    __asm__("" : "+w"(a));
+    return a;
+}
+typedef uint64_t vu __attribute__((vector_size(16)));
+static inline vu vu_mul_low(vu a, vu b) { return (vu)vmull_u32(vmovn_u64((uint64x2_t)a), vmovn_u64((uint64x2_t)b)); }

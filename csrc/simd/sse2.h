@@ -21,3 +21,9 @@ static inline void vf_store_first(float *p, vf a, int k) {
 }
 static inline vf vf_zip_low(vf a, vf b) { return (vf)_mm_unpacklo_ps((__m128)a, (__m128)b); }
 static inline vf vf_zip_high(vf a, vf b) { return (vf)_mm_unpackhi_ps((__m128)a, (__m128)b); }
+static inline vf vf_held(vf a) {
+    __asm__("" : "+x"(a));
+    return a;
+}
+typedef uint64_t vu __attribute__((vector_size(16)));
+static inline vu vu_mul_low(vu a, vu b) { return (vu)_mm_mul_epu32((__m128i)a, (__m128i)b); }

@@ -339,7 +339,8 @@ class Adam(Optimizer):
     op, slots, decoupled = "adam", ("lr", "eps", "weight_decay"), False
 
     def __init__(self, params=None, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0, *, learning_rate=None):
-        self._clocks, self._clock_of, self._counted = [], {}, None      # clocks; parameter -> its clock; who ticked last
+        self._clocks, self._clock_of = [], {}       # the clocks; parameter -> the place of its clock
+        self._counted = self._counted_list = None   # who stepped last
         super().__init__(params, dict(lr=lr, betas=tuple(betas), eps=eps, weight_decay=weight_decay), learning_rate)
 
     def _check(self, settings):
@@ -352,14 +353,16 @@ class Adam(Optimizer):
         return ("exp_avg", "exp_avg_sq")
 
     def structure(self, params=None):
-        if params is not None:
+        if params is not None and not self._clocks:
             self.prepare([p for p in params if p.requires_grad and id(p) in self._place])
         return (self.op, self.decoupled, tuple([len(g["params"]) for g in self.param_groups]), tuple(self._clock_of.values()))
 
     def prepare(self, params):
         """Gives the parameters that step together one clock a group and count: those that never step must not slow the
         others."""
-        key = tuple(map(id, params))
+        if params is self._counted_list:            # a step gives the same list each time
+            return
+        key, self._counted_list = tuple(map(id, params)), params
         if key == self._counted:
             return
         moving = {}
@@ -368,7 +371,7 @@ class Adam(Optimizer):
         for (_, number), together in moving.items():
             if number is None or self._clocks[number].size > len(together):
                 self._start_clock(together, 0 if number is None else self._clocks[number].steps)
-        self._counted = key
+        self._counted, self._ticking = key, {self._clock_of[i] for i in key}
 
     def _start_clock(self, params, steps):
         for p in params:
@@ -399,7 +402,7 @@ class Adam(Optimizer):
 
     def advance(self, params):
         self.prepare(params)
-        for number in {self._clock_of[i] for i in self._counted}:
+        for number in self._ticking:
             self._clocks[number].tick()
 
     def _has_state(self, parameter):
@@ -410,7 +413,7 @@ class Adam(Optimizer):
 
     def _reset(self):
         super()._reset()
-        self._clocks, self._clock_of, self._counted = [], {}, None
+        self._clocks, self._clock_of, self._counted, self._counted_list = [], {}, None, None
 
     def _load_counts(self, loaded):
         together = {}

@@ -17,6 +17,7 @@ class Compiled:
         self.optimizer = optimizers.resolve(optimizer).bind(model.parameters())
         self.names = [name for name, _ in self.metrics]
         self.several = isinstance(loss, (dict, list, tuple))
+        self.fingerprint, self.steps = None, {}     # steps already made for the network as it is, see _plain_step
 
 
 class Data:
@@ -267,11 +268,33 @@ class Trainable:
 
     def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None):
         """One step on one batch -> the loss before the update, a float: the (weighted) sum over rows by the count of rows."""
+        compiled = self._need_compiled("train_on_batch")
+        if sample_weight is None and class_weight is None and type(x) is np.ndarray and type(y) is np.ndarray:
+            return self._plain_step(compiled, x, y)
         return self._on_batch("train_on_batch", x, y, sample_weight, class_weight)
 
     def test_on_batch(self, x, y=None, sample_weight=None):
         """The loss of one batch in inference mode, a float."""
         return self._on_batch("test_on_batch", x, y, sample_weight, None)
+
+    def _plain_step(self, compiled, x, y):
+        """train_on_batch of two arrays, the short way where the same step was made before."""
+        fingerprint = self.fingerprint()
+        if compiled.fingerprint is not fingerprint:
+            compiled.fingerprint = fingerprint
+            compiled.steps.clear()
+        key = (x.shape[1:], x.dtype, y.shape[1:], y.dtype, compiled.optimizer.structure())
+        step = compiled.steps.get(key)
+        if step is not None and y.shape and x.shape[:1] == y.shape[:1]:
+            loss, rows, _ = step((x,), (y,))
+            return loss / rows if rows else float("nan")
+        from . import steps
+        data = Data("train_on_batch", self, x, y)
+        step = steps.train_step(self, data.xs, data.ys)
+        if step.executable.graph.rows is None and data.xs[0] is x and data.ys[0] is y:
+            compiled.steps[key] = step
+        loss, rows, _ = step(data.xs, data.ys)
+        return loss / rows if rows else float("nan")
 
     def _on_batch(self, where, x, y, sample_weight, class_weight):
         from . import steps

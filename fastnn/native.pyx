@@ -49,6 +49,8 @@ cdef extern from "execute.h" nogil:
     ctypedef struct fastnn_segment:
         int64_t first, last
     ctypedef struct fastnn_arena:
+        char *memory
+        size_t capacity
         void **externals
         int64_t *slots
         int64_t n, in_run
@@ -363,6 +365,21 @@ cdef class Arena:
     """Made by Program.lease."""
     cdef fastnn_arena *arena
     cdef Program program
+    cdef Py_ssize_t size, stride
+
+    def __getbuffer__(self, Py_buffer *view, int flags):
+        """All of its bytes, writable: where the user's ops find their arrays. Not to be used after release()."""
+        if self.arena is NULL:
+            raise BufferError("the arena has been released")
+        self.size, self.stride = self.arena.capacity, 1
+        view.obj = self
+        view.buf, view.len, view.itemsize, view.readonly = self.arena.memory, self.size, 1, 0
+        view.format = NULL
+        if flags & PyBUF_FORMAT:
+            view.format = b"B"
+        view.ndim, view.suboffsets, view.internal = 1, NULL, NULL
+        view.shape = &self.size
+        view.strides = &self.stride
 
     def release(self):
         if self.arena is NULL:

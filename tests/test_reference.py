@@ -1,6 +1,6 @@
 """The reference of every op against naive Python loops, and every gradient rule against finite differences in float64. One
-line a case: a function of `F`, its inputs, the naive formula. The graph built from the symbolic function is what runs, so that shape
-rules, references and gradient rules are tested together; then the same call on arrays."""
+line a case: a function of `F`, its inputs, the naive formula. The graph built from the symbolic function is what runs, so
+that shape rules, references and gradient rules are tested together; then the same call on arrays."""
 import itertools
 import math
 
@@ -457,3 +457,99 @@ def test_arrays(function, naive, arrays, gradient, dtype):
     np.testing.assert_allclose(found, expected, **tolerance)
     for before, after in zip(kept, given):
         np.testing.assert_array_equal(before, after)
+
+
+# ---- updates, second derivatives, random numbers
+
+def naive_sgd(w, gradients, lr, momentum, dampening, weight_decay, nesterov):
+    v = None
+    for g in gradients:
+        g = g + weight_decay * w
+        if momentum:
+            v = g if v is None else momentum * v + (1 - dampening) * g
+            g = g + momentum * v if nesterov else v
+        w = w - lr * g
+    return w
+
+
+@pytest.mark.parametrize("numbers", [(0.1, 0.0, 0.0, 0.0, False), (0.1, 0.9, 0.0, 0.01, False), (0.1, 0.9, 0.3, 0.0, False),
+                                     (0.1, 0.9, 0.0, 0.1, True)])
+def test_sgd(numbers):
+    *numbers, nesterov = numbers
+    w, gradients = normal(4), [normal(4) for _ in range(3)]
+    new, v = w, np.zeros(4)
+    for i, g in enumerate(gradients):
+        made = graph.OPS["sgd"].reference(new, g, v if numbers[1] else None, int(i == 0), *numbers, nesterov=nesterov)
+        new, v = made if numbers[1] else (made, v)
+    np.testing.assert_allclose(new, [naive_sgd(w[i], [g[i] for g in gradients], *numbers, nesterov) for i in range(4)], rtol=1e-12)
+
+
+@pytest.mark.parametrize("decoupled", [False, True])
+def test_adam(decoupled):
+    lr, beta1, beta2, eps, weight_decay = 0.1, 0.9, 0.99, 1e-8, 0.05
+    w, gradients = normal(4), [normal(4) for _ in range(3)]
+    new, m, v = w, np.zeros(4), np.zeros(4)
+    for t, g in enumerate(gradients, 1):
+        new, m, v = graph.OPS["adam"].reference(new, g, m, v, lr, beta1, beta2, eps, weight_decay, 1 - beta1 ** t, 1 - beta2 ** t,
+                                                decoupled=decoupled)
+    for i in range(4):
+        x, first, second = w[i], 0.0, 0.0
+        for t, g in enumerate(gradients, 1):
+            x, g = (x - lr * weight_decay * x, g[i]) if decoupled else (x, g[i] + weight_decay * x)
+            first, second = beta1 * first + (1 - beta1) * g, beta2 * second + (1 - beta2) * g * g
+            x -= lr * (first / (1 - beta1 ** t)) / (math.sqrt(second / (1 - beta2 ** t)) + eps)
+        assert new[i] == pytest.approx(x, rel=1e-12)
+
+
+@pytest.mark.parametrize("momentum", [0.1, None])
+def test_batch_norm_update(momentum):
+    mean, variance, count = np.zeros(2), np.ones(2), np.array(0)
+    expected_mean, expected_variance, batches = np.zeros(2), np.ones(2), [normal(5, 2) for _ in range(3)]
+    for i, x in enumerate(batches):
+        mean, variance, count = graph.OPS["batch_norm_update"].reference(
+            mean, variance, count, x.mean(0), x.var(0), momentum=momentum, count=5)
+        share = 1 / (i + 1) if momentum is None else momentum
+        expected_mean = (1 - share) * expected_mean + share * x.mean(0)
+        expected_variance = (1 - share) * expected_variance + share * x.var(0, ddof=1)
+    np.testing.assert_allclose([mean, variance], [expected_mean, expected_variance], rtol=1e-12)
+    assert count == 3 and count.dtype == np.int64
+
+
+def test_philox_gives_the_published_numbers():
+    """The known answers of Random123."""
+    from fastnn.ops.dropout import philox
+
+    def words(counter, key):
+        return [int(w[0]) for w in philox([np.array([c], np.uint64) for c in counter], key)]
+    full = 0xFFFFFFFF
+    assert words([0] * 4, [0] * 2) == [0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8]
+    assert words([full] * 4, [full] * 2) == [0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD]
+
+
+TWICE = [("conv2d", lambda x, w: F.conv2d(x, w, None, 2, 1), (2, 2, 4, 4), (3, 2, 3, 3)), ("linear", F.linear, (3, 4), (2, 4)),
+         ("matmul", lambda a, b: a @ b, (3, 4), (4, 2)), ("softmax", lambda x: F.softmax(x, 1), (2, 3)),
+         ("log_softmax", lambda x: F.log_softmax(x, 1), (2, 3)), ("sigmoid", F.sigmoid, (5,)), ("tanh", F.tanh, (5,)),
+         ("leaky_relu", lambda x: F.leaky_relu(x) ** 2, (5,)), ("relu", lambda x: F.relu(x) ** 2, (5,)),
+         ("avg_pool2d", lambda x: F.avg_pool2d(x, 2) ** 2, (1, 1, 4, 4)), ("slice", lambda x: x[:, 1:] ** 2, (2, 4)),
+         ("adaptive_avg_pool2d", lambda x: F.adaptive_avg_pool2d(x, 2) ** 2, (1, 1, 3, 3)),
+         ("mse_rows", F.mse_rows, (3, 4), (3, 4)), ("mean", lambda x: x.mean(1) ** 3, (3, 4))]
+
+
+@pytest.mark.parametrize("function, shapes", [pytest.param(f, s, id=name) for name, f, *s in TWICE])
+def test_gradient_of_gradient(function, shapes):
+    """Penalties on gradients: the rules of backward ops."""
+    arrays, seen = [normal(*s) for s in shapes], []
+
+    def first(*inputs):
+        y = function(*inputs)
+        if not seen:
+            seen.append(normal(*y.shape))
+        found = graph.gradients([y], [graph.as_value(seen[0])], list(inputs))
+        total = 0.0
+        for dx in found:
+            total = total + (dx ** 2).sum()
+        return total
+    factors = [np.array(1.0)]
+    dxs, inputs = trace(first, arrays, factors)
+    for i, dx in enumerate(run(dxs, dict(zip(inputs, arrays)))):
+        np.testing.assert_allclose(dx, numeric_gradient(first, arrays, i, factors), rtol=1e-5, atol=1e-6, err_msg=f"input {i}")

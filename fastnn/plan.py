@@ -544,24 +544,36 @@ def schedule(steps):
                 reads_since.setdefault(_key(b), []).append(step)
             for b in step.writes:
                 last_write.setdefault(_key(b), []).append(step)
-        done = set()
-        while pending:
-            chain, taken = [], set()
-            for step in pending:
-                if step.mode == "row" and needs[id(step)] <= done | taken:
-                    chain.append(step)
-                    taken.add(id(step))
-            if chain:
-                phases.append((0, chain))
-                done |= taken
-                pending = [s for s in pending if id(s) not in done]
-            each = [s for s in pending if s.mode != "row" and needs[id(s)] <= done]
-            if each:
-                phases.append((1, each))
-                done |= {id(s) for s in each}
-                pending = [s for s in pending if id(s) not in done]
-            if not chain and not each:
-                raise AssertionError("the steps of a plan wait for each other")
+        phases += _phases(pending, needs)
+    return phases
+
+
+def _phases(pending, needs):
+    """Steps in phases by what each needs: first what waits for no chain (labels), then chains and sums in turn."""
+    phases, done = [], set()
+
+    def chain():
+        taken = []
+        for step in pending:
+            if step.mode == "row" and needs[id(step)] <= done | {id(s) for s in taken}:
+                taken.append(step)
+        return taken
+
+    def independent():
+        return [s for s in pending if s.mode != "row" and needs[id(s)] <= done]
+
+    def take(kind, members):
+        if members:
+            phases.append((kind, members))
+            done.update(id(s) for s in members)
+            pending[:] = [s for s in pending if id(s) not in done]
+        return members
+
+    while take(1, independent()):
+        pass
+    while pending:
+        if not take(0, chain()) + take(1, independent()):
+            raise AssertionError("the steps of a plan wait for each other")
     return phases
 
 

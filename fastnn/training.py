@@ -184,12 +184,13 @@ class Trainable:
                 calls.call("on_epoch_begin", epoch, {})
                 progress.begin(epoch)
                 order = random.permutation(data.rows) if shuffle else np.arange(data.rows, dtype=np.int64)
-                logs = self._epoch(compiled, data, batches, order, calls, progress)
+                logs = self._pass(compiled, data, batches, order, calls, progress)
                 if validation is not None:
                     calls.call("on_test_begin", {})
                     found = self._test(compiled, validation, batch_size).logs()
                     calls.call("on_test_end", found)
                     logs.update({f"val_{name}": value for name, value in found.items()})
+                self.__dict__["_epoch"] = epoch + 1             # for save(training_state=True)
                 calls.call("on_epoch_end", epoch, logs)
                 progress.end(logs)
                 if self.stop_training:
@@ -228,7 +229,7 @@ class Trainable:
             data, validation = data.cut(0, cut), data.cut(cut, data.rows)
         return data, validation
 
-    def _epoch(self, compiled, data, batches, order, calls, progress):
+    def _pass(self, compiled, data, batches, order, calls, progress):
         """One pass over the rows in the given order -> logs."""
         from . import steps
         totals, begin, end = Totals(compiled.names), calls.on_train_batch_begin, calls.on_train_batch_end

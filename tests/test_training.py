@@ -352,3 +352,17 @@ def test_progress_on_a_terminal_and_in_a_file(monkeypatch):
         bar.update(step + 1, lambda: {"loss": 1.0})
     assert 90 <= stream.getvalue().count("\r") <= 101               # 10 s of steps, ten redraws a second
     assert [duration(s) for s in (0.5, 42, 185, 7800)] == ["0.5s", "42s", "3m 05s", "2h 10m"]
+
+
+def test_resumed_training_gives_the_same_bytes(tmp_path):
+    def make():
+        return compiled(model=classifier(nn.Dropout(0.1), nn.BatchNorm1d(3)), optimizer=nn.Adam(lr=0.01))
+    whole, path = make(), str(tmp_path / "state.safetensors")
+    whole.fit(X, LABELS, batch_size=20, epochs=2, verbose=0)
+    whole.save(path, training_state=True)
+    whole.fit(X, LABELS, batch_size=20, epochs=4, initial_epoch=2, verbose=0)
+    resumed = make()
+    nn.load_training_state(resumed, path)
+    resumed.fit(X, LABELS, batch_size=20, epochs=4, initial_epoch=2, verbose=0)
+    for name, array in whole.state_dict().items():
+        np.testing.assert_array_equal(resumed.state_dict()[name], array)

@@ -553,10 +553,11 @@ def _phases(pending, needs):
     phases, done = [], set()
 
     def chain():
-        taken = []
+        taken, reached = [], set(done)
         for step in pending:
-            if step.mode == "row" and needs[id(step)] <= done | {id(s) for s in taken}:
+            if step.mode == "row" and needs[id(step)] <= reached:
                 taken.append(step)
+                reached.add(id(step))
         return taken
 
     def independent():

@@ -236,6 +236,19 @@ def test_batch_norm_without_running_statistics():
     assert norm.state_dict() == {}
 
 
+def test_batch_norm_used_twice_updates_twice():
+    norm = nn.BatchNorm1d(6)
+    net, running = nn.Sequential(norm, norm).train(), np.ones(6)
+    net(ROWS)
+    for x in (ROWS, (ROWS - ROWS.mean(0)) / np.sqrt(ROWS.var(0) + 1e-5)):
+        running = 0.9 * running + 0.1 * x.var(0, ddof=1)
+    assert norm.num_batches_tracked.data == 2
+    np.testing.assert_allclose(norm.running_var.data, running, rtol=1e-4)
+    net.compile(loss="mse")
+    net.fit(ROWS, ROWS, verbose=0)
+    assert norm.num_batches_tracked.data == 4
+
+
 def test_frozen_batch_norm_keeps_its_statistics():
     net = nn.Sequential(nn.Linear(6, 6), nn.BatchNorm1d(6))
     net.train()

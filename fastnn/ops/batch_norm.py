@@ -124,6 +124,8 @@ def _(emit, running_mean, running_variance, num_batches_tracked, mean, variance,
     emit("batch_norm_update", running_mean=running_mean, running_variance=running_variance,
          num_batches_tracked=num_batches_tracked, mean=mean, variance=variance, channels=mean.shape[0], count=count,
          momentum=-1.0 if momentum is None else momentum)
+    for new, state in zip(out, (running_mean, running_variance, num_batches_tracked)):
+        emit.alias(new, state)                      # in place: a layer used twice updates what its first use made
 
 
 def batch_norm_training(x, weight=None, bias=None, eps=1e-5):

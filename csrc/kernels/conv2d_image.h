@@ -1,4 +1,191 @@
+/* A conv2d_map for one image. The pixels of x that a chunk of the grid needs are copied to scratch, zeros outside the image,
+   in planes of which a tap is a fixed distance away (with stride 2: one plane of the even rows or columns, one of the odd).
+   Then lanes are either pixels, running on over the ends of rows (what they compute there is dropped), or filters, where
+   packed weights exist: whichever takes fewer vectors. */
 #ifndef FASTNN_CONV2D_IMAGE_H
 #define FASTNN_CONV2D_IMAGE_H
-static int conv2d_image(const conv2d_map *m, const job *j) { return 0; }
+#include "conv2d_map.h"
+
+/* One axis of the copy: phase f holds x's lines first + start + k step + f; pixel n with tap t is on line n + index(t). */
+typedef struct { int64_t start, step, tap, taps, phases, more; } plane_axis;
+
+typedef struct {
+    plane_axis row, column;
+    int64_t rows, columns;                                /* pixels of a chunk */
+    int64_t height, width, channel;                       /* of a plane; floats a channel */
+    int64_t *a_tap, *b_tap;
+    float *sums, *copy;
+} conv2d_planes;
+
+enum { SUMS = 1 << 16, PIXELS = SUMS / 16 };              /* floats for sums; pixels at once, so that 16 filters fit */
+
+static inline plane_axis plane_axis_of(const conv2d_map *m, int axis) {
+    const int64_t taps = m->taps[axis], tap = m->x_tap[axis], step = m->x_step[axis], last = (taps - 1) * tap;
+    if (taps <= 1) return (plane_axis){0, step, 0, taps, 1, 0};
+    return (plane_axis){smaller(0, last), step, tap, taps, step, (last < 0 ? -last : last) / step};
+}
+
+static inline void conv2d_planes_size(conv2d_planes *c) {
+    c->height = c->rows + c->row.more;
+    c->width = c->columns + c->column.more;
+    c->channel = c->row.phases * c->column.phases * c->height * c->width;
+    if (c->channel % 256 == 0) c->channel += 16;          /* else channels share sets of L1 */
+}
+
+/* False if scratch is too small for a single pixel. */
+static int conv2d_planes_of(conv2d_planes *c, const conv2d_map *m, float *scratch, int64_t rows) {
+    const int64_t taps = m->taps[0] * m->taps[1], capacity = SCRATCH_FLOATS - SUMS - 4 * taps - VF;
+    c->row = plane_axis_of(m, 0);
+    c->column = plane_axis_of(m, 1);
+    c->rows = rows, c->columns = m->columns;
+    for (;;) {
+        conv2d_planes_size(c);
+        if (c->channel * m->channels <= capacity && c->rows * c->width <= PIXELS) break;
+        if (c->rows > 1) c->rows = ceil_div(c->rows, 2);
+        else if (c->columns > 1) c->columns = ceil_div(c->columns, 2);
+        else return 0;
+    }
+    c->sums = scratch;
+    c->a_tap = (int64_t *)(scratch + SUMS);
+    c->b_tap = c->a_tap + taps;
+    c->copy = scratch + SUMS + 4 * taps;
+    for (int64_t t = 0; t < taps; t++) {
+        const int64_t u = t / m->taps[1] * c->row.tap - c->row.start, v = t % m->taps[1] * c->column.tap - c->column.start;
+        const int64_t plane = u % c->row.phases * c->column.phases + v % c->column.phases;
+        c->a_tap[t] = (plane * c->height + u / c->row.step) * c->width + v / c->column.step;
+    }
+    return 1;
+}
+
+/* Copies the planes of all channels for the pixels `at`. */
+static void conv2d_planes_copy(const conv2d_map *m, const conv2d_planes *c, const float *x, const rectangle *at) {
+    const int64_t lines = at->lines + c->row.more, width = at->cells + c->column.more, step = c->column.step;
+    for (int64_t i = 0; i < m->channels; i++)
+        for (int64_t f = 0; f < c->row.phases * c->column.phases; f++)
+            for (int64_t k = 0; k < lines; k++) {
+                float *y = c->copy + i * c->channel + (f * c->height + k) * c->width;
+                const int64_t row = m->x_first[0] + at->line * c->row.step + c->row.start + k * c->row.step + f / c->column.phases;
+                const int64_t first = m->x_first[1] + at->cell * step + c->column.start + f % c->column.phases;
+                const int64_t inside = row >= 0 && row < m->height ? m->width : 0;
+                const int64_t begin = smaller(width, first < 0 ? ceil_div(-first, step) : 0);
+                const int64_t end = larger(begin, smaller(width, first < inside ? (inside - 1 - first) / step + 1 : 0));
+                const float *line = x + (i * m->height + row) * m->width + first;
+                for (int64_t l = 0; l < begin; l++) y[l] = 0;
+                if (step == 1) __builtin_memcpy(y + begin, line + begin, (size_t)(end - begin) * sizeof *y);
+                else for (int64_t l = begin; l < end; l++) y[l] = line[l * step];
+                for (int64_t l = end; l < width; l++) y[l] = 0;
+            }
+}
+
+/* Lanes are pixels: filters [first, end) of group g. */
+static void conv2d_image_pixels(const conv2d_map *m, const conv2d_planes *c, const rectangle *at, int64_t g,
+                                int64_t first, int64_t end) {
+    const int64_t vectors = ceil_div((at->lines - 1) * c->width + at->cells, VF), plane = m->y_height * m->y_width;
+    const tile_shape *shape = tile_choose(end - first, vectors);
+    tile t = {.a_tap = c->a_tap, .b_tap = c->b_tap, .taps = m->taps[0] * m->taps[1], .a_step = c->channel,
+              .b_step = m->w_channel, .lanes = VF, .y = c->sums};
+    for (int64_t k = 0; k < t.taps; k++) c->b_tap[k] = k / m->taps[1] * m->w_tap[0] + k % m->taps[1] * m->w_tap[1];
+    for (int64_t f = first; f < end; f += shape->f) {
+        for (int64_t channel = 0; channel < m->channels; channel += m->block) {
+            t.count = smaller(m->block, m->channels - channel), t.add = channel > 0;
+            for (int i = 0; i < shape->f; i++) {
+                const int64_t filter = smaller(f + i, end - 1);
+                t.b[i] = m->weight + g * m->w_group + filter * m->w_filter + channel * m->w_channel;
+                t.y_f[i] = (filter - f) * vectors * VF;
+            }
+            for (int64_t p = 0; p < vectors; p += shape->p) {
+                for (int i = 0; i < shape->p; i++) {
+                    t.y_p[i] = smaller(p + i, vectors - 1) * VF;
+                    t.a[i] = c->copy + channel * c->channel + t.y_p[i];
+                }
+                shape->run[TILE_VS](&t);
+            }
+        }
+        for (int64_t filter = f; filter < smaller(end, f + shape->f); filter++)
+            for (int64_t r = 0; r < at->lines; r++) {
+                const float *sums = c->sums + (filter - f) * vectors * VF + r * c->width;
+                const int64_t o = g * m->filters + filter;
+                const int64_t to = o * plane + (m->y_first[0] + (at->line + r) * m->y_step[0]) * m->y_width
+                                   + m->y_first[1] + at->cell * m->y_step[1];
+                if (m->y_step[1] == 1)
+                    tile_finish(m->y + to, sums, m->bias ? m->bias + o : NULL, 0, m->residual ? m->residual + to : NULL,
+                                m->relu, at->cells);
+                else                                      /* of backward alone: no bias, residual or ReLU */
+                    for (int64_t q = 0; q < at->cells; q++) m->y[to + q * m->y_step[1]] = sums[q];
+            }
+    }
+}
+
+/* Lanes are filters: those [first, end) of group g whose sums fit, first a multiple of 16. */
+static void conv2d_image_filters(const conv2d_map *m, const conv2d_planes *c, const rectangle *at, int64_t g,
+                                 int64_t first, int64_t end) {
+    const int64_t pixels = at->lines * at->cells, taps = m->taps[0] * m->taps[1], plane = m->y_height * m->y_width;
+    const int64_t vectors = ceil_div(end - first, 16) * (16 / VF);
+    const tile_shape *shape = tile_choose(vectors, pixels);
+    tile t = {.a_tap = c->a_tap, .b_tap = c->b_tap, .taps = taps, .a_step = c->channel, .b_step = 16, .lanes = VF, .y = c->sums};
+    for (int64_t channel = 0; channel < m->channels; channel += m->block) {
+        t.count = smaller(m->block, m->channels - channel), t.add = channel > 0;
+        for (int64_t k = 0; k < taps; k++) c->b_tap[k] = k * t.count * 16;
+        for (int64_t f = 0; f < vectors; f += shape->f) {
+            for (int i = 0; i < shape->f; i++) {
+                const int64_t lane = smaller(f + i, vectors - 1) * VF, block = (g * m->filters + first + lane) / 16;
+                t.b[i] = m->packed + (block * m->channels + channel) * taps * 16 + lane % 16;
+                t.y_f[i] = lane;
+            }
+            for (int64_t p = 0; p < pixels; p += shape->p) {
+                for (int i = 0; i < shape->p; i++) {
+                    const int64_t pixel = smaller(p + i, pixels - 1);
+                    t.a[i] = c->copy + channel * c->channel + pixel / at->cells * c->width + pixel % at->cells;
+                    t.y_p[i] = pixel * vectors * VF;
+                }
+                shape->run[TILE_SV](&t);
+            }
+        }
+    }
+    const int64_t whole = at->cells == m->y_width, run = whole ? pixels : at->cells;      /* pixels in a row in y */
+    float turned[16 * 16] __attribute__((aligned(64)));
+    for (int64_t f = first; f < end; f += 16)
+        for (int64_t p = 0; p < pixels; p += run)
+            for (int64_t q = 0; q < run; q += 16) {
+                const int64_t count = smaller(16, run - q);
+                const int64_t to = (at->line + p / at->cells) * m->y_width + at->cell + q;
+                transpose_block(turned, 16, c->sums + (p + q) * vectors * VF + f - first, vectors * VF, count, 16);
+                for (int64_t i = 0; i < smaller(16, end - f); i++) {
+                    const int64_t o = g * m->filters + f + i, y = o * plane + to;
+                    tile_finish(m->y + y, turned + i * 16, m->bias ? m->bias + o : NULL, 0,
+                                m->residual ? m->residual + y : NULL, m->relu, count);
+                }
+            }
+}
+
+static void conv2d_image_chunk(const conv2d_map *m, const conv2d_planes *c, const rectangle *at, int64_t g,
+                               int64_t first, int64_t end) {
+    const int64_t pixels = at->lines * at->cells, flat = (at->lines - 1) * c->width + at->cells;
+    const int64_t as_pixels = ceil_div(flat, VF) * (end - first), as_filters = pixels * ceil_div(end - first, 16) * (16 / VF);
+    if (!m->packed || (m->groups > 1 && m->filters % 16) || as_pixels <= as_filters) {
+        conv2d_image_pixels(m, c, at, g, first, end);
+        return;
+    }
+    const int64_t step = SUMS / 16 / pixels * 16;
+    for (int64_t f = first; f < end; f += step) conv2d_image_filters(m, c, at, g, f, smaller(end, f + step));
+}
+
+/* One part of the map's pixels and filters. False if it needs conv2d_any. */
+static int conv2d_image(const conv2d_map *m, const job *j) {
+    conv2d_planes c;
+    if (!conv2d_planes_of(&c, m, j->scratch, m->rows)) return 0;
+    const int64_t lines = ceil_div(m->filters, 16), units = m->groups * lines * m->rows;
+    int64_t unit = units * j->part / j->parts;
+    rectangle r;
+    while (next_rectangle(&r, &unit, units * (j->part + 1) / j->parts, m->rows, lines)) {
+        const int64_t g = r.line / lines, first = r.line % lines * 16, end = smaller(m->filters, first + r.lines * 16);
+        for (int64_t i = 0; i < r.cells; i += c.rows)
+            for (int64_t k = 0; k < m->columns; k += c.columns) {
+                const rectangle at = {r.cell + i, smaller(c.rows, r.cells - i), k, smaller(c.columns, m->columns - k)};
+                conv2d_planes_copy(m, &c, m->x + g * m->channels * m->height * m->width, &at);
+                conv2d_image_chunk(m, &c, &at, g, first, end);
+            }
+    }
+    return 1;
+}
 #endif

@@ -3,7 +3,6 @@
    there are s0 * s1 grids, each with the taps that reach it. Named after the forward. */
 #ifndef FASTNN_CONV2D_MAP_H
 #define FASTNN_CONV2D_MAP_H
-#include "slice.h"
 #include "tile.h"
 
 typedef struct {

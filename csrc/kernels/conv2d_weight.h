@@ -4,7 +4,8 @@
 #define FASTNN_CONV2D_WEIGHT_H
 #include "conv2d_batch.h"
 
-enum { CHAIN_PIXELS = 32, WEIGHT_UNIT = 8 };              /* of filters and of taps */
+enum { CHAIN_PIXELS = 32, WEIGHT_UNIT = 8,                /* of filters and of taps */
+       ENOUGH_TAPS = 32 };                                /* to copy dy for */
 
 typedef struct {
     const conv2d_map *m;
@@ -14,38 +15,51 @@ typedef struct {
     int64_t rows, columns;                                /* pixels of a chain */
     int64_t copy_rows, lines, pitch;                      /* pixel rows copied at once; what one channel's copy holds */
     int64_t a_tap[CHAIN_PIXELS], b_tap[CHAIN_PIXELS];
-    float *copy, *state;
+    int64_t *tap;
+    float *dy_copy, *copy, *state;
 } conv2d_weight_plan;
 
-/* The chains of one block of pixels for taps [tap, tap_end) x filters [filter, filter_end), added to state. */
-static void conv2d_weight_tiles(conv2d_weight_plan *p, const rectangle *at, int64_t copied_row, int64_t images,
-                                const float *dy, const rectangle *part) {
-    const conv2d_map *m = p->m;
-    const int64_t plane = m->y_height * m->y_width * IMAGES, area = m->taps[0] * m->taps[1];
-    const int64_t first_channel = part->line / area;
+/* Where each tap of a part begins in the copy. */
+static void conv2d_weight_taps(conv2d_weight_plan *p, const rectangle *part) {
+    const int64_t area = p->m->taps[0] * p->m->taps[1], width = p->m->taps[1], first = part->line / area;
+    for (int64_t i = 0; i < part->lines; i++) {
+        const int64_t tap = part->line + i, channel = tap / area, u = tap % area / width, v = tap % width;
+        const int64_t line = (channel - first) * p->lines + p->row.tap0 + u * p->row.tap;
+        p->tap[i] = (line * p->pitch + p->column.tap0 + v * p->column.tap) * IMAGES;
+    }
+}
+
+/* The chains of one block of pixels for taps (lines) x filters (cells), added to state. copy: where the block begins. */
+static void conv2d_weight_tiles(const conv2d_weight_plan *p, const rectangle *at, const float *copy, const float *dy,
+                                int64_t images, const rectangle *part) {
+    const int64_t plane = p->m->y_height * p->m->y_width * IMAGES, step = part->lines * IMAGES;
     const tile_shape *shape = tile_choose(part->cells, part->lines);
     tile t = {.a_tap = p->a_tap, .b_tap = p->b_tap, .taps = at->lines, .count = at->cells,
               .a_step = p->column.pixel * IMAGES, .b_step = IMAGES, .add = 1};
-    const float *copy = p->copy + (at->line - copied_row) * p->row.pixel * p->pitch * IMAGES;
-    for (int64_t f = 0; f < part->cells; f += shape->f)
-        for (int64_t k = 0; k < part->lines; k += shape->p)
-            for (int piece = 0; piece < PIECES && piece * VF < images; piece++) {
-                for (int i = 0; i < shape->f; i++) {
-                    const int64_t filter = smaller(f + i, part->cells - 1);
-                    t.b[i] = dy + (part->cell + filter) * plane + (at->line * m->y_width + at->cell) * IMAGES + piece * VF;
-                    t.y_f[i] = filter * part->lines * IMAGES;
-                }
+    const int64_t pixels = at->lines * at->cells, copied = part->lines >= ENOUGH_TAPS ? (pixels | 1) * IMAGES : 0;
+    dy += part->cell * plane + (at->line * p->m->y_width + at->cell) * IMAGES;
+    for (int64_t f = 0; f < part->cells; f += shape->f) {
+        if (copied)                                       /* to an odd distance: planes may lie on the same sets of L1 */
+            for (int i = 0; i < smaller(shape->f, part->cells - f); i++)
+                copy_images(p->dy_copy + i * copied, dy + (f + i) * plane, pixels, 1);
+        for (int piece = 0; piece < images; piece += VF) {
+            t.lanes = (int)smaller(VF, images - piece);
+            t.y = p->state + f * step + piece;
+            for (int i = 0; i < shape->f; i++) {
+                const int64_t filter = smaller(i, part->cells - 1 - f);
+                t.b[i] = copied ? p->dy_copy + filter * copied + piece : dy + (f + filter) * plane + piece;
+                t.y_f[i] = filter * step;
+            }
+            for (int64_t k = 0; k < part->lines; k += shape->p) {
                 for (int i = 0; i < shape->p; i++) {
-                    const int64_t local = smaller(k + i, part->lines - 1), tap = part->line + local;
-                    const int64_t channel = tap / area, u = tap % area / m->taps[1], v = tap % m->taps[1];
-                    const int64_t line = (channel - first_channel) * p->lines + p->row.tap0 + u * p->row.tap;
-                    t.a[i] = copy + (line * p->pitch + p->column.tap0 + v * p->column.tap) * IMAGES + piece * VF;
-                    t.y_p[i] = local * IMAGES;
+                    const int64_t tap = smaller(k + i, part->lines - 1);
+                    t.a[i] = copy + p->tap[tap] + piece;
+                    t.y_p[i] = tap * IMAGES;
                 }
-                t.lanes = (int)smaller(VF, images - piece * VF);
-                t.y = p->state + piece * VF;
                 shape->run[TILE_VV](&t);
             }
+        }
+    }
 }
 
 /* dweight of a rectangle: lines are taps, cells are filters of the group of channels. */
@@ -54,6 +68,7 @@ static void conv2d_weight_part(conv2d_weight_plan *p, const rectangle *part, flo
     const int64_t area = m->taps[0] * m->taps[1], all = m->channels * area, plane = m->height * m->width * IMAGES;
     const int64_t channel = part->line / area, channels = (part->line + part->lines - 1) / area + 1 - channel;
     zero_images(p->state, part->lines * part->cells);
+    conv2d_weight_taps(p, part);
     for (int64_t group = 0; group * IMAGES < p->n; group++) {
         const float *x = p->x + group * p->x_stride + channel * plane, *dy = p->dy + group * p->dy_stride;
         for (int64_t top = 0; top < m->rows; top += p->copy_rows)
@@ -66,7 +81,8 @@ static void conv2d_weight_part(conv2d_weight_plan *p, const rectangle *part, flo
                 }
                 for (const int64_t end = at.line + at.lines; at.line < end; at.line += p->rows) {
                     at.lines = smaller(p->rows, end - at.line);
-                    conv2d_weight_tiles(p, &at, top, smaller(IMAGES, p->n - group * IMAGES), dy, part);
+                    conv2d_weight_tiles(p, &at, p->copy + (at.line - top) * p->row.pixel * p->pitch * IMAGES, dy,
+                                        smaller(IMAGES, p->n - group * IMAGES), part);
                 }
             }
     }
@@ -113,12 +129,13 @@ static void conv2d_weight_chains(conv2d_weight_plan *p) {
     p->pitch = copy_lines(&p->column, p->columns) | 1;
     for (int64_t i = 0; i < p->rows; i++) {
         p->a_tap[i] = i * p->row.pixel * p->pitch * IMAGES;
-        p->b_tap[i] = i * m->y_width * IMAGES;
+        p->b_tap[i] = i * p->columns * IMAGES;
     }
 }
 
 static void conv2d_weight(const conv2d_backward_weight_args *a, const job *j) {
-    enum { STATE = 6144, COPY = SCRATCH_FLOATS / IMAGES - STATE };    /* vectors */
+    enum { STATE = 6144, TAPS = 2 * STATE / IMAGES, DY = TILE_F * (CHAIN_PIXELS + 1),      /* vectors */
+           COPY = SCRATCH_FLOATS / IMAGES - STATE - TAPS - DY };
     const conv2d_forward_args f = {
         .channels = a->channels, .height = a->height, .width = a->width, .filters = a->filters,
         .out_height = a->out_height, .out_width = a->out_width, .kernel = {a->kernel[0], a->kernel[1]},
@@ -127,7 +144,9 @@ static void conv2d_weight(const conv2d_backward_weight_args *a, const job *j) {
     conv2d_map m;
     conv2d_forward_map(&m, &f);
     conv2d_weight_plan p = {.m = &m, .n = j->n, .x_stride = a->x.stride, .dy_stride = a->dy.stride,
-                            .state = j->scratch, .copy = j->scratch + STATE * IMAGES};
+                            .state = j->scratch, .tap = (int64_t *)(j->scratch + STATE * IMAGES),
+                            .dy_copy = j->scratch + (STATE + TAPS) * IMAGES,
+                            .copy = j->scratch + (STATE + TAPS + DY) * IMAGES};
     conv2d_weight_chains(&p);
     const int64_t area = m.taps[0] * m.taps[1], taps = m.channels * area;
     const int64_t lines = ceil_div(taps, WEIGHT_UNIT), cells = ceil_div(m.filters, WEIGHT_UNIT);

@@ -9,17 +9,6 @@ static void linear_pack_block(float *packed, const float *w, int64_t w_step, int
         transpose_block(packed + i * 16, 16, w + i, w_step, smaller(16, outputs), smaller(16, k - i));
 }
 
-/* y = relu(residual + (bias + sums)), count floats. */
-static inline void linear_finish(float *y, const float *sums, const float *bias, const float *residual, int relu, int64_t count) {
-    for (int64_t i = 0; i < count; i += VF) {
-        vf sum = vf_load(sums + i);
-        if (bias) sum = sum + vf_load_run(bias + i, count - i);
-        if (residual) sum = sum + vf_load_run(residual + i, count - i);
-        if (relu) sum = vf_select((vi)(sum <= vf_set1(0)), vf_set1(0), sum);
-        vf_store_run(y + i, sum, count - i);
-    }
-}
-
 /* The sums of `blocks` blocks of 16 outputs from `first` on, for the positions of m, to m->y. */
 static void linear_image_sums(linear_map m, const float *weight, const float *packed, int64_t first, int64_t blocks,
                               int64_t positions, int64_t features, float *unpacked) {
@@ -53,8 +42,8 @@ static void linear_image(const linear_forward_args *a, const float *x, float *y,
             linear_image_sums(m, a->weight, a->packed, first / 16, blocks, positions, features, j->scratch + SOME * FEATURES);
             for (int64_t i = 0; i < positions; i++) {
                 const int64_t at = (t + i) * features + first;
-                linear_finish(y + at, j->scratch + i * blocks * 16, a->bias ? (const float *)a->bias + first : NULL,
-                              residual ? residual + at : NULL, (int)a->relu, count);
+                tile_finish(y + at, j->scratch + i * blocks * 16, a->bias ? (const float *)a->bias + first : NULL, 1,
+                            residual ? residual + at : NULL, (int)a->relu, count);
             }
         }
 }

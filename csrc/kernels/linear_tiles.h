@@ -44,25 +44,6 @@ static void linear_tiles(const linear_map *m, const rectangle *at) {
     }
 }
 
-/* y[i][k] = x[k][i] for k < count, zeros from there to k = 16; i < width; both at most 16. */
-static inline void transpose_block(float *y, int64_t y_step, const float *x, int64_t x_step, int64_t count, int64_t width) {
-    for (int i = 0; i < width; i += VF)
-        for (int k = 0; k < 16; k += VF) {
-            vf a[VF], b[VF];
-            UNROLL for (int r = 0; r < VF; r++)
-                a[r] = k + r < count ? vf_load_run(x + (k + r) * x_step + i, width - i) : vf_set1(0);
-            UNROLL for (int pass = VF; pass > 1; pass /= 2) {
-                UNROLL for (int r = 0; r < VF / 2; r++) {
-                    b[2 * r] = vf_zip_low(a[r], a[r + VF / 2]);
-                    b[2 * r + 1] = vf_zip_high(a[r], a[r + VF / 2]);
-                }
-                UNROLL for (int r = 0; r < VF; r++) a[r] = b[r];
-            }
-            UNROLL for (int r = 0; r < VF; r++)
-                if (i + r < width) vf_store(y + (i + r) * y_step + k, a[r]);
-        }
-}
-
 /* The map's part: positions x features. */
 static void linear_part(const linear_map *m, int64_t positions, int64_t features, const job *j) {
     const int64_t cells = ceil_div(features, LINEAR_UNIT), units = positions * cells;

@@ -4,6 +4,7 @@
    Tails repeat the last pointer: the tile then writes the same value twice. */
 #ifndef FASTNN_TILE_H
 #define FASTNN_TILE_H
+#include "slice.h"
 
 enum { TILE_P = 8, TILE_F = 16 };                                     /* the largest of any shape below */
 enum { TILE_VS, TILE_SV, TILE_VV, TILE_MODES };                       /* what a and b are: vectors or scalars */
@@ -23,7 +24,7 @@ typedef struct {
     int relu;
 } tile;
 
-static inline vf tile_load(const float *p, int scalar) { return scalar ? vf_set1(*p) : vf_load(p); }
+static inline vf tile_load(const float *p, int scalar) { return vf_held(scalar ? vf_set1(*p) : vf_load(p)); }
 
 static inline vi tile_mask(int lanes) {
     int32_t index[VF];
@@ -108,4 +109,36 @@ static inline const tile_shape *tile_choose(int64_t f, int64_t p) {
     }
     return best;
 }
+
+/* y = relu(residual + (bias + sums)) for sums that tiles left in scratch; bias_step: 1, or 0 for one bias for all. */
+static inline void tile_finish(float *y, const float *sums, const float *bias, int bias_step, const float *residual, int relu,
+                               int64_t count) {
+    for (int64_t i = 0; i < count; i += VF) {
+        vf sum = vf_load(sums + i);
+        if (bias) sum = sum + (bias_step ? vf_load_run(bias + i, count - i) : vf_set1(*bias));
+        if (residual) sum = sum + vf_load_run(residual + i, count - i);
+        if (relu) sum = vf_select((vi)(sum <= vf_set1(0)), vf_set1(0), sum);
+        vf_store_run(y + i, sum, count - i);
+    }
+}
+
+/* y[i][k] = x[k][i] for k < count, zeros from there to k = 16; i < width; both at most 16. */
+static inline void transpose_block(float *y, int64_t y_step, const float *x, int64_t x_step, int64_t count, int64_t width) {
+    for (int i = 0; i < width; i += VF)
+        for (int k = 0; k < 16; k += VF) {
+            vf a[VF], b[VF];
+            UNROLL for (int r = 0; r < VF; r++)
+                a[r] = k + r < count ? vf_load_run(x + (k + r) * x_step + i, width - i) : vf_set1(0);
+            UNROLL for (int pass = VF; pass > 1; pass /= 2) {
+                UNROLL for (int r = 0; r < VF / 2; r++) {
+                    b[2 * r] = vf_zip_low(a[r], a[r + VF / 2]);
+                    b[2 * r + 1] = vf_zip_high(a[r], a[r + VF / 2]);
+                }
+                UNROLL for (int r = 0; r < VF; r++) a[r] = b[r];
+            }
+            UNROLL for (int r = 0; r < VF; r++)
+                if (i + r < width) vf_store(y + (i + r) * y_step + k, a[r]);
+        }
+}
+
 #endif

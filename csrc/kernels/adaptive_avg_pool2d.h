@@ -15,14 +15,12 @@ static void K(adaptive_avg_pool2d_forward)(const adaptive_avg_pool2d_forward_arg
 #if LANES == 1
     if (a->out_height * a->out_width == 1) {                  /* sums of planes, eight side by side */
         int64_t pixels = a->height * a->width;
-        for (; s.begin < s.end; s.begin += 8) {
-            float sum[8];
-            int64_t so_many = smaller(8, s.end - s.begin);
-            const float *x = a->x.p + j->group * a->x.stride + s.begin * pixels;
-            if (so_many == 8) chains(sum, x, pixels, pixels, 8);
-            else for (int64_t i = 0; i < so_many; i++) chains(sum + i, x + i * pixels, 0, pixels, 1);
-            for (int64_t i = 0; i < so_many; i++) a->y.p[j->group * a->y.stride + s.begin + i] = sum[i] / (float)pixels;
+        float *y = a->y.p + j->group * a->y.stride;
+        for (int64_t c = s.begin, so_many; c < s.end; c += so_many) {
+            so_many = s.end - c >= 8 ? 8 : 1;
+            chains(y + c, a->x.p + j->group * a->x.stride + c * pixels, pixels, pixels, so_many);
         }
+        for (int64_t c = s.begin; c < s.end; c++) y[c] = y[c] / (float)pixels;
         return;
     }
 #endif

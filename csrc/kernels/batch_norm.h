@@ -2,23 +2,32 @@
 #include "slice.h"
 #if LANES == 16
 enum { BATCH_NORM_BLOCK = 16 };                               /* channels whose planes are read together, group by group */
+enum { STATISTICS_CHAIN = 32 };
 
-/* the sum of (x - mean)^power over the images and pixels of one group, power 1 or 2; even and odd pixels apart, then together */
+/* sums of d = x - pivot and of d^2 over the images and pixels of one group: chains of 32 pixels a lane in float32 */
 static inline __attribute__((always_inline))
-double plane_sum(const float *x, int64_t pixels, int64_t images, double mean, int power) {
-    half_vd sum[2][VD16] = {0}, center = (half_vd){0} + mean;
-    for (int64_t p = 0; p < pixels; p += 2)
-#pragma GCC unroll 2
-        for (int odd = 0; odd < 2; odd++)
-#pragma GCC unroll 8
-            for (int h = 0; h < VD16; h++) {
-                if (p + odd == pixels) continue;
-                half_vd d = half_load(x + (p + odd) * LANES + h * (VF / 2));
-                if (power == 2) d -= center, d *= d;
-                sum[odd][h] += d;
+void plane_sums(const float *x, int64_t pixels, int64_t images, float pivot, double *sum, double *squares) {
+    half_vd total[VD16] = {0}, total_squares[VD16] = {0};
+    for (int64_t p = 0, end; p < pixels; p = end) {
+        float chains[2][LANES];
+        end = smaller(p + STATISTICS_CHAIN, pixels);
+        V chain[VECTORS] = {0}, chain_squares[VECTORS] = {0};
+        for (int64_t i = p * LANES; i < end * LANES; i += LANES)
+#pragma GCC unroll 4
+            for (int v = 0; v < VECTORS; v++) {
+                V d = v_load(x + i + v * VL) - v_set1(pivot);
+                chain[v] += d;
+                chain_squares[v] = v_fma(d, d, chain_squares[v]);
             }
-    for (int h = 0; h < VD16; h++) sum[0][h] += sum[1][h];
-    return tree_sum_lanes(sum[0], images);
+#pragma GCC unroll 4
+        for (int v = 0; v < VECTORS; v++) v_store(chains[0] + v * VL, chain[v]), v_store(chains[1] + v * VL, chain_squares[v]);
+        for (int h = 0; h < VD16; h++) {
+            total[h] += half_load(chains[0] + h * (VF / 2));
+            total_squares[h] += half_load(chains[1] + h * (VF / 2));
+        }
+    }
+    *sum = tree_sum_lanes(total, images);
+    if (squares) *squares = tree_sum_lanes(total_squares, images);
 }
 
 static void K(batch_norm_statistics)(const batch_norm_statistics_args *a, const job *j) {
@@ -32,16 +41,19 @@ static void K(batch_norm_statistics)(const batch_norm_statistics_args *a, const 
             double more = (double)(images * a->pixels), all = count + more;
             for (int64_t c = 0; c < channels; c++) {
                 const float *x = a->x.p + g * a->x.stride + (begin + c) * a->pixels * LANES;
-                double block_mean = plane_sum(x, a->pixels, images, 0, 1) / more;
-                double block_squares = plane_sum(x, a->pixels, images, block_mean, 2), d = block_mean - mean[c];
+                double sum, block_squares;
+                plane_sums(x, a->pixels, images, 0, &sum, NULL);
+                float pivot = (float)(sum / more);            /* the block's mean: no digits are lost below */
+                plane_sums(x, a->pixels, images, pivot, &sum, &block_squares);
+                double block_mean = (double)pivot + sum / more, d = block_mean - mean[c];
                 mean[c] = g == 0 ? block_mean : mean[c] + d * (more / all);
-                squares[c] = g == 0 ? block_squares : squares[c] + (block_squares + d * d * (count * (more / all)));
+                squares[c] += block_squares - sum * (sum / more) + d * d * (count * (more / all));
             }
             count = all;
         }
         for (int64_t c = 0; c < channels; c++) {
             ((float *)a->mean)[begin + c] = (float)mean[c];
-            ((float *)a->variance)[begin + c] = (float)(squares[c] / count);
+            ((float *)a->variance)[begin + c] = (float)(squares[c] < 0 ? 0 : squares[c] / count);
         }
     }
 }
@@ -53,7 +65,7 @@ static void K(batch_norm_sums)(const batch_norm_sums_args *a, const job *j) {
     const float *mean = a->mean, *variance = a->variance;
     for (int64_t begin = s.begin; begin < s.end; begin += BATCH_NORM_BLOCK) {
         int64_t channels = smaller(BATCH_NORM_BLOCK, s.end - begin);
-        double bias[BATCH_NORM_BLOCK][LANES] = {0}, weight[BATCH_NORM_BLOCK][LANES] = {0};
+        half_vd bias[BATCH_NORM_BLOCK][VD16] = {0}, weight[BATCH_NORM_BLOCK][VD16] = {0};
         for (int64_t g = 0; g < groups; g++)
             for (int64_t c = 0; c < channels; c++) {
                 const float *dy = a->dy.p + g * a->dy.stride + (begin + c) * a->pixels * LANES;
@@ -63,22 +75,27 @@ static void K(batch_norm_sums)(const batch_norm_sums_args *a, const job *j) {
                 for (int64_t first = 0, end; first < a->pixels; first = end) {
                     float sum[LANES], product[LANES];
                     end = smaller(first + CHAIN, a->pixels);
-                    for (int l = 0; l < LANES; l += VL) {
-                        V chain = v_set1(0.0f), chain_product = v_set1(0.0f);
-                        for (int64_t i = first * LANES + l; i < end * LANES; i += LANES) {
-                            V gradient = v_load(dy + i);
-                            chain += gradient;
-                            chain_product = v_fma(gradient, v_load(x + i) - center, chain_product);
+                    V chain[VECTORS] = {0}, chain_product[VECTORS] = {0};
+                    for (int64_t i = first * LANES; i < end * LANES; i += LANES)
+#pragma GCC unroll 4
+                        for (int v = 0; v < VECTORS; v++) {
+                            V gradient = v_load(dy + i + v * VL);
+                            chain[v] += gradient;
+                            chain_product[v] = v_fma(gradient, v_load(x + i + v * VL) - center, chain_product[v]);
                         }
-                        v_store(sum + l, chain), v_store(product + l, chain_product);
+#pragma GCC unroll 4
+                    for (int v = 0; v < VECTORS; v++) v_store(sum + v * VL, chain[v]), v_store(product + v * VL, chain_product[v]);
+                    for (int64_t l = images; l < LANES; l++) sum[l] = product[l] = 0;
+                    for (int h = 0; h < VD16; h++) {
+                        bias[c][h] += half_load(sum + h * (VF / 2));
+                        weight[c][h] += half_load(product + h * (VF / 2));
                     }
-                    for (int64_t l = 0; l < images; l++) bias[c][l] += sum[l], weight[c][l] += product[l];
                 }
             }
         for (int64_t c = 0; c < channels; c++) {
             float deviation = sf_sqrt(variance[begin + c] + (float)a->eps);
-            ((float *)a->dbias)[begin + c] = (float)tree_sum_double(bias[c]);
-            ((float *)a->dweight)[begin + c] = (float)(tree_sum_double(weight[c]) / (double)deviation);
+            ((float *)a->dbias)[begin + c] = (float)tree_sum_lanes(bias[c], LANES);
+            ((float *)a->dweight)[begin + c] = (float)(tree_sum_lanes(weight[c], LANES) / (double)deviation);
         }
     }
 }

@@ -13,7 +13,7 @@ static inline int64_t class_of(const int64_t *target, const job *j, int64_t imag
 }
 #endif
 
-static inline V K(tree_of_lanes)(V *lane) {
+static __attribute__((noinline)) V K(tree_of_lanes)(V *lane) {
     for (int half = 8; half > 0; half >>= 1)
         for (int i = 0; i < half; i++) lane[i] += lane[i + half];
     return lane[0];
@@ -26,7 +26,7 @@ typedef struct { V maximum, sum, picked, weight; int64_t class[VL]; } K(columns)
 static inline V K(class_weight)(const float *weight, int64_t c) { return v_set1(weight ? weight[c] : 1.0f); }
 
 /* e: where the exponentials go, or NULL */
-static inline K(columns) K(columns_of)(const float *x, float *e, int64_t step, int64_t classes) {
+static __attribute__((noinline)) K(columns) K(columns_of)(const float *x, float *e, int64_t step, int64_t classes) {
     K(columns) s = {.maximum = v_load(x)};
     V lane[16];
     for (int64_t c = 1; c < classes; c++) {

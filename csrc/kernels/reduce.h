@@ -3,6 +3,7 @@
 
 #if LANES == 16
 enum { CHAIN = 256 };                                         /* a sum is chains of so many, added in ascending order */
+enum { VECTORS = LANES / VF };
 
 static inline vf reduced(vf y, vf x, int64_t kind) {
     if (kind == REDUCE_MAX) return vf_select((vi)(x > y) | (vi)(x != x), x, y);
@@ -25,12 +26,15 @@ static vf reduce_columns(const float *x, int64_t step, int64_t count, int64_t le
     return kind == REDUCE_MEAN ? y / vf_set1((float)count) : y;
 }
 
-/* so many (at most 8) sums of count consecutive floats each, side by side: one alone would wait for each addition */
-static inline void chains(float *y, const float *x, int64_t step, int64_t count, int so_many) {
+/* one or eight sums of count consecutive floats, eight side by side: one alone waits for each addition */
+static void chains(float *y, const float *x, int64_t step, int64_t count, int64_t so_many) {
     float sum[8] = {0};
-    for (int64_t i = 0; i < count; i++)
-        for (int r = 0; r < so_many; r++) sum[r] += x[r * step + i];
-    for (int r = 0; r < so_many; r++) y[r] = sum[r];
+    if (so_many == 8)
+        for (int64_t i = 0; i < count; i++)
+            for (int r = 0; r < 8; r++) sum[r] += x[r * step + i];
+    else
+        for (int64_t i = 0; i < count; i++) sum[0] += x[i];
+    for (int64_t r = 0; r < so_many; r++) y[r] = sum[r];
 }
 
 /* the sum of count consecutive floats */
@@ -95,9 +99,12 @@ static void K(batch_sum)(const batch_sum_args *a, const job *j) {
             for (int64_t o = 0; o < a->outer; o++) {
                 const float *x = a->x.p + g * a->x.stride + (o * a->features + f) * LANES;
                 for (int64_t i = 0; i < features; i++, x += LANES) {
-                    float held[LANES] = {0};
-                    if (g == groups - 1 && last < LANES) __builtin_memcpy(held, x, (size_t)last * 4);  /* pad lanes add nothing */
-                    const float *v = g == groups - 1 && last < LANES ? held : x;
+                    const float *v = x;
+                    float held[LANES];
+                    if (g == groups - 1 && last < LANES) {    /* pad lanes add nothing */
+                        for (int64_t l = 0; l < LANES; l++) held[l] = l < last ? x[l] : 0;
+                        v = held;
+                    }
                     for (int h = 0; h < VD16; h++) sum[i][h] += half_load(v + h * (VF / 2));
                 }
             }
@@ -118,15 +125,17 @@ static void K(channel_sum)(const channel_sum_args *a, const job *j) {
             for (int64_t c = begin; c < smaller(begin + 16, s.end); c++) {
                 const float *x = a->x.p + g * a->x.stride + c * a->pixels * LANES;
                 float lane[LANES];
-                for (int l = 0; l < LANES; l += VL) {
-                    V total = v_set1(0.0f);
-                    for (int64_t p = 0; p < a->pixels;) {
-                        V chain = v_set1(0.0f);
-                        for (int64_t end = smaller(p + CHAIN, a->pixels); p < end; p++) chain += v_load(x + p * LANES + l);
-                        total += chain;
-                    }
-                    v_store(lane + l, total);
+                V total[VECTORS] = {0};
+                for (int64_t p = 0; p < a->pixels;) {
+                    V chain[VECTORS] = {0};
+                    for (int64_t end = smaller(p + CHAIN, a->pixels); p < end; p++)
+#pragma GCC unroll 4
+                        for (int v = 0; v < VECTORS; v++) chain[v] += v_load(x + p * LANES + v * VL);
+#pragma GCC unroll 4
+                    for (int v = 0; v < VECTORS; v++) total[v] += chain[v];
                 }
+#pragma GCC unroll 4
+                for (int v = 0; v < VECTORS; v++) v_store(lane + v * VL, total[v]);
                 for (int64_t l = images_of(j, g, LANES); l < LANES; l++) lane[l] = 0;
                 y[c] += tree_sum(lane);
             }

@@ -29,18 +29,27 @@ static inline float tree_sum(const float *lane) {
     quad s = (q[0] + q[2]) + (q[1] + q[3]);
     return (s[0] + s[2]) + (s[1] + s[3]);
 }
-static inline double tree_sum_double(double *lane) {
-    for (int half = 8; half > 0; half >>= 1)
-        for (int l = 0; l < half; l++) lane[l] += lane[l + half];
-    return lane[0];
-}
 
 /* the same of 16 lanes in float64, of which so many hold images */
 enum { VD16 = 32 / VF };
 static inline double tree_sum_lanes(const half_vd *sum, int64_t images) {
+    half_vd v[VD16];
     double lane[16];
-    __builtin_memcpy(lane, sum, sizeof lane);
-    for (int64_t l = images; l < 16; l++) lane[l] = 0;
-    return tree_sum_double(lane);
+    __builtin_memcpy(v, sum, sizeof v);
+    if (images < 16) {
+        __builtin_memcpy(lane, v, sizeof lane);
+        for (int64_t l = images; l < 16; l++) lane[l] = 0;
+        __builtin_memcpy(v, lane, sizeof v);
+    }
+#pragma GCC unroll 4
+    for (int half = VD16 / 2; half > 0; half /= 2)
+#pragma GCC unroll 4
+        for (int i = 0; i < half; i++) v[i] += v[i + half];
+    __builtin_memcpy(lane, v, sizeof v[0]);
+#pragma GCC unroll 4
+    for (int half = VF / 4; half > 0; half /= 2)
+#pragma GCC unroll 4
+        for (int i = 0; i < half; i++) lane[i] += lane[i + half];
+    return lane[0];
 }
 #endif

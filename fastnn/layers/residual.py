@@ -19,5 +19,5 @@ class Residual(Module):
         """x: what body and shortcut take."""
         y, skip = self.body(x), x if self.shortcut is None else self.shortcut(x)
         if tuple(y.shape) != tuple(skip.shape):
-            raise ValueError(f"Residual: body gives shape {tuple(y.shape)}, the shortcut {tuple(skip.shape)}, expected equal ones")
+            raise ValueError(f"Residual: body gives shape {tuple(y.shape)}, shortcut {tuple(skip.shape)}, expected equal ones")
         return y + skip

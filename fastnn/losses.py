@@ -50,8 +50,7 @@ class Loss(float):
         from . import run
         if not self.terms:
             raise ValueError("backward: this loss came from no prediction (it is a plain number)")
-        for prediction, gradient in self._gradients():
-            run.backward_of(prediction, gradient)
+        run.backward_of(self._gradients())
 
     def __add__(self, other):
         if isinstance(other, Loss):

@@ -7,6 +7,7 @@ import numpy as np
 
 from . import graph as g
 from . import run
+from .byhand import ByHand
 from .parameter import Buffer, Parameter
 from .training import Trainable
 
@@ -49,7 +50,7 @@ class Lock:
         self.writer.release()
 
 
-class Module(Trainable):
+class Module(Trainable, ByHand):
     """Base of layers and networks, PyTorch's way: set layers and Parameters as attributes in `__init__` (after
     `super().__init__()`), describe the computation in `forward` with layers and `fastnn.functional`."""
 
@@ -493,83 +494,7 @@ class Module(Trainable):
             if len(arrays) == 1:
                 return self.predict_on_batch(arrays[0])
             return self.predict_on_batch(arrays)
-        return self._run_training(arrays)
-
-    def _run_training(self, arrays):
-        """A forward that keeps what its backward needs, tied to the array it returns."""
-        executable, n = self.executable("by hand", self.by_hand_body, arrays, True)
-        with self._lock():
-            waiting = executable.start(arrays, n, self.numbers(advance=True))
-        names = [k for k in executable.names if not k.startswith(("d:", "dx:"))]
-        outputs = waiting.outputs[:len(names)]
-        waiting.outputs[:len(names)] = [None] * len(names)      # the caller alone holds them: a run is freed with what it returned
-        known = [(name, id(y), y.shape) for name, y in zip(names, outputs)]
-        for array in outputs:
-            run.remember(array, lambda dy, input_gradient=False, _array=id(array):
-                         self._finish(waiting, known, {_array: dy}, input_gradient))
-        self._pending = [p for p in self.__dict__.get("_pending", ()) if p.arrays()]
-        self._pending.append(_Pending(waiting, outputs))
-        return structure(names, outputs)
-
-    def by_hand_body(self, session, inputs):
-        """Outputs; then, from late gradients of each, the gradients of parameters ("d:") and inputs ("dx:")."""
-        outputs = outputs_of(self(*inputs))
-        late = [g.make_input(f"dy:{name}", v.shape, "float32", late=True) for name, v in outputs.items()]
-        parameters = [p for p in self.parameters() if p.requires_grad]
-        states = [session.state(p) for p in parameters]
-        found = g.gradients(list(outputs.values()), late, [*states, *inputs])
-        for p, gradient in zip(parameters, found):
-            if gradient is not None:
-                outputs[f"d:{id(p)}"] = gradient
-        for i, gradient in enumerate(found[len(states):]):
-            if gradient is not None:
-                outputs[f"dx:{i}"] = gradient
-        return outputs, session.updates, late
-
-    def _finish(self, waiting, known, gradients, input_gradient):
-        """The backward of a run: gradients by id of the output array -> gradient of the input."""
-        late = []
-        for name, y, shape in known:
-            dy = gradients.get(y)
-            dy = np.zeros(shape, np.float32) if dy is None else run.check_array("backward", f"gradient of {name}", dy)
-            if dy.shape != shape:
-                if dy.size != np.prod(shape):
-                    raise ValueError(f"backward: a gradient of shape {dy.shape} given, the output has shape {shape}")
-                dy = dy.reshape(shape)
-            late.append(dy)
-        if waiting.spent:
-            raise RuntimeError("backward: this run has had its backward already; call the model again first")
-        by_id = {id(p): p for p in self.parameters()}
-        executable = waiting.executable
-        with self._lock():
-            owners = [by_id[int(name[2:])] if name.startswith("d:") else None for name in executable.names]
-            for i, p in enumerate(owners):          # a first gradient is written where it stays
-                if p is not None and executable.native and not p._has_gradient:
-                    waiting.outputs[i] = p.gradient_memory()
-            results = waiting.finish(late, input_gradient)
-            for p, gradient in zip(owners, results):
-                if p is not None:
-                    p.take_gradient(gradient)
-        self._pending[:] = [p for p in self._pending if p.run is not waiting]
-        dx = [r for name, r in zip(executable.names, results) if name.startswith("dx:")]
-        return (dx[0] if len(dx) == 1 else dx or None) if input_gradient else None
-
-    def backward(self, dy, y=None, input_gradient=True):
-        """Backward of the newest run not yet used, or of the run that returned `y`: adds to every parameter's grad.
-
-        dy: gradient of the loss with respect to the output. -> gradient with respect to the input (None with
-        input_gradient=False). Raises RuntimeError where there is no run in training mode left, or it is spent."""
-        if y is not None:
-            finish = run.find(y)
-            if finish is None:
-                raise RuntimeError("backward: `y` was not returned by this model in training mode, or its run is spent and gone")
-            return finish(dy, input_gradient)
-        pending = self.__dict__.setdefault("_pending", [])
-        while pending and (pending[-1].arrays() is None or pending[-1].run.spent):
-            pending.pop()
-        if not pending:
-            raise RuntimeError("backward: no run in training mode waits for it: call model(x, training=True) first")
-        return run.find(pending[-1].arrays()[0])(dy, input_gradient)
+        return self.run_by_hand(arrays)
 
     # -- looking inside
 
@@ -633,22 +558,6 @@ class Module(Trainable):
             return f"{type(self).__name__}({self.extra_repr()})"
         inside = "\n".join(f"  ({name}): " + repr(m).replace("\n", "\n  ") for name, m in children)
         return f"{type(self).__name__}(\n{inside}\n)"
-
-
-class _Pending:
-    """A run that waits, known by weak references to the arrays it returned."""
-
-    def __init__(self, waiting, arrays):
-        import weakref
-        self._run, self._arrays = weakref.ref(waiting), [weakref.ref(a) for a in arrays]
-
-    @property
-    def run(self):
-        return self._run()
-
-    def arrays(self):
-        arrays = [a() for a in self._arrays]
-        return None if self.run is None or any(a is None for a in arrays) else arrays
 
 
 def _modules_in(name, value):

@@ -298,30 +298,37 @@ g.evaluate = evaluate
 _waiting = {}
 
 
-def remember(array, run_backward):
-    """Ties a backward to the array that its forward returned; freed with the array."""
+def remember(array, waiting):
+    """Ties a waiting run to the array that its forward returned; freed with the array."""
     key = id(array)
-    _waiting[key] = (weakref.ref(array, lambda _, _waiting=_waiting: _waiting.pop(key, None)), run_backward)
+    _waiting[key] = (weakref.ref(array, lambda _, _waiting=_waiting: _waiting.pop(key, None)), waiting)
 
 
-def find(array):
-    """The backward tied to this array (or to the array it is a reshaped view of), or None."""
-    while array is not None:
+def owner(array):
+    """The remembered array that this one is, or is a reshaped view of, and what waits for it; (None, None) where none."""
+    while isinstance(array, np.ndarray):
         entry = _waiting.get(id(array))
         if entry is not None and entry[0]() is array:
-            return entry[1]
+            return array, entry[1]
         base = array.base
         array = base if isinstance(base, np.ndarray) and base.size == array.size else None
-    return None
+    return None, None
 
 
-def backward_of(array, gradient):
-    """Backward of the run that returned `array`, from the gradient of the loss with respect to it."""
-    run_backward = find(array) if isinstance(array, np.ndarray) else None
-    if run_backward is None:
-        raise RuntimeError("backward: this array was not returned by a model in training mode (call model.train() first), its run is "
-                           "spent, or it came through NumPy operations, which lose the run: compute the loss on what the model returned")
-    return run_backward(np.asarray(gradient))
+def backward_of(pairs):
+    """Backward from [(array that a model returned, gradient of the loss with respect to it)]: once for each run among them."""
+    runs = {}
+    for array, gradient in pairs:
+        found, waiting = owner(array)
+        if waiting is None:
+            raise RuntimeError("backward: this array was not returned by a model in training mode (call model.train() first), its run is "
+                               "spent, or it came through NumPy operations, which lose the run: compute the loss on what the model "
+                               "returned")
+        gradient = np.asarray(gradient)
+        gradients = runs.setdefault(id(waiting), (waiting, {}))[1]
+        gradients[id(found)] = gradients[id(found)] + gradient if id(found) in gradients else gradient
+    for waiting, gradients in runs.values():
+        waiting.backward(gradients)
 
 
 # ---- optimizer.step() by hand

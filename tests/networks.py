@@ -1,5 +1,5 @@
-"""Networks that several tests train, each written in three ways: `sequential`, `functional` (nn.Input and Model) and `module`, a
-class whose text is PyTorch's. Parameters come in the same order in all three."""
+"""Networks that several tests train, each written in three ways: `sequential`, `functional` (nn.Input and Model) and `module`,
+a class whose text is PyTorch's. Parameters come in the same order in all three."""
 import numpy as np
 
 import fastnn as nn
@@ -102,8 +102,8 @@ def classes(nn, F, torch):
 
 
 def lenet5_layers():
-    return [nn.Conv2d(1, 6, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
-            nn.Linear(400, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, 10)]
+    return [nn.Conv2d(1, 6, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Flatten(), nn.Linear(400, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, 10)]
 
 
 def mnist_cnn_layers():
@@ -114,13 +114,14 @@ def mnist_cnn_layers():
 def block(channels, filters, stride):
     body = nn.Sequential(nn.Conv2d(channels, filters, 3, stride, 1, bias=False), nn.BatchNorm2d(filters), nn.ReLU(),
                          nn.Conv2d(filters, filters, 3, 1, 1, bias=False), nn.BatchNorm2d(filters))
-    same = channels == filters and stride == 1
-    return nn.Residual(body, None if same else nn.Sequential(nn.Conv2d(channels, filters, 1, stride, bias=False), nn.BatchNorm2d(filters)))
+    if channels == filters and stride == 1:
+        return nn.Residual(body)
+    return nn.Residual(body, nn.Sequential(nn.Conv2d(channels, filters, 1, stride, bias=False), nn.BatchNorm2d(filters)))
 
 
 def residual_layers():
-    return [nn.Conv2d(3, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8), nn.ReLU(), block(8, 16, 2), nn.ReLU(), block(16, 16, 1), nn.ReLU(),
-            nn.AvgPool2d(6), nn.Flatten(), nn.Linear(16, 10)]
+    return [nn.Conv2d(3, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8), nn.ReLU(), block(8, 16, 2), nn.ReLU(),
+            block(16, 16, 1), nn.ReLU(), nn.AvgPool2d(6), nn.Flatten(), nn.Linear(16, 10)]
 
 
 def sequential(name):

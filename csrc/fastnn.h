@@ -90,7 +90,8 @@ cross_entropy_forward   x (classes, inner) logits; target int64 [n, inner] or pr
             weight [classes] may be NULL (all 1). 0 where target == ignore_index.
 cross_entropy_backward  dx[c, i] = dy[i] (softmax(x)_c sum_k q_k w_k - q_c w_c); 0 where ignored.
             Both take exp and log from simd/math.h.
-pick_weight y[i] = weight[target[n, i]] (1 where weight is NULL), 0 where ignored: the divisor of a weighted mean.
+pick_weight y[i] = weight[target[n, i]] (1 where weight is NULL), 0 where ignored or not in [0, classes): the divisor of a
+            weighted mean.
 mse_forward loss = sum_i (x_i - target_i)^2 / count;   mse_backward  dx_i = dy (2 / count) (x_i - target_i).
 accuracy    y[i] = 1 where argmax_c x[c, i] (first of ties) is the target, or the argmax of the probabilities; else 0.
             classes == 1: (x > 0.5) == target. 0 where ignored.

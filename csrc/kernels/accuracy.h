@@ -1,8 +1,9 @@
 /* accuracy: 1 where the largest logit (the first of ties; a NaN is larger than all) is the target's class. */
 #include "slice.h"
 
-/* the index of the largest of VL columns, as floats (exact below 2^24) */
-static inline V K(argmax)(const float *x, int64_t step, int64_t classes) {
+/* the index of the largest of VL columns, as floats (exact below 2^24); of one class: whether it is above 1/2 */
+static V K(predicted)(const float *x, int64_t step, int64_t classes) {
+    if (classes == 1) return v_select(v_load(x) > 0.5f, v_set1(1.0f), v_set1(0.0f));
     V best = v_load(x), index = v_set1(0.0f);
     for (int64_t c = 1; c < classes; c++) {
         V v = v_load(x + c * step);
@@ -21,12 +22,11 @@ static void K(accuracy)(const accuracy_args *a, const job *j) {
     slice s = slice_of(j, step, 16);
     for (int64_t column = s.begin; column < s.end; column += VL) {
         float index[VL], wanted[VL];
-        V one = v_set1(1.0f), zero = v_set1(0.0f), half = v_set1(0.5f);
-        v_store(index, a->classes > 1 ? K(argmax)(x + column, step, a->classes) : v_select(v_load(x + column) > half, one, zero));
-        if (q) v_store(wanted, a->classes > 1 ? K(argmax)(q + column, step, a->classes) : v_select(v_load(q + column) > half, one, zero));
+        v_store(index, K(predicted)(x + column, step, a->classes));
+        if (q) v_store(wanted, K(predicted)(q + column, step, a->classes));
         for (int e = 0; e < VL; e++) {
-            int64_t image = j->group * LANES + (column + e) % LANES;
-            if (!q) wanted[e] = (float)class_of(a->target, j, image, a->inner, column / LANES, larger(a->classes, 2), a->ignore_index);
+            int64_t classes = larger(a->classes, 2);
+            if (!q) wanted[e] = (float)class_of(a->target, j, column + e, LANES, a->inner, classes, a->ignore_index);
             y[column + e] = index[e] == wanted[e] ? 1.0f : 0.0f;
         }
     }

@@ -6,7 +6,8 @@
 #define FASTNN_AVG_POOL2D
 /* one axis of a window: its real pixels, and what it counts for in the divisor */
 typedef struct { int64_t begin, end, counts; } extent;
-static inline extent extent_of(int64_t p, int64_t kernel, int64_t stride, int64_t padding, int64_t size, int64_t count_include_pad) {
+static inline extent extent_of(int64_t p, int64_t kernel, int64_t stride, int64_t padding, int64_t size,
+                               int64_t count_include_pad) {
     int64_t begin = p * stride - padding, end = smaller(begin + kernel, size + padding), counts = end - begin;
     begin = smaller(larger(begin, 0), size), end = larger(smaller(end, size), begin);
     return (extent){begin, end, count_include_pad ? counts : end - begin};

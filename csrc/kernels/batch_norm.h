@@ -84,7 +84,10 @@ static void K(batch_norm_sums)(const batch_norm_sums_args *a, const job *j) {
                             chain_product[v] = v_fma(gradient, v_load(x + i + v * VL) - center, chain_product[v]);
                         }
 #pragma GCC unroll 4
-                    for (int v = 0; v < VECTORS; v++) v_store(sum + v * VL, chain[v]), v_store(product + v * VL, chain_product[v]);
+                    for (int v = 0; v < VECTORS; v++) {
+                        v_store(sum + v * VL, chain[v]);
+                        v_store(product + v * VL, chain_product[v]);
+                    }
                     for (int64_t l = images; l < LANES; l++) sum[l] = product[l] = 0;
                     for (int h = 0; h < VD16; h++) {
                         bias[c][h] += half_load(sum + h * (VF / 2));

@@ -8,10 +8,14 @@
 
 static void convert_run(float *y, const char *x, int64_t stride, int64_t count, int64_t dtype) {
 #define LOOP(type, value, step) \
-    for (int64_t i = 0; i < count; i++) { type v; __builtin_memcpy(&v, x + i * (step), sizeof v); y[i] = (float)(value); }
+    for (int64_t i = 0; i < count; i++) { \
+        type v; \
+        __builtin_memcpy(&v, x + i * (step), sizeof v); \
+        y[i] = (float)(value); \
+    }
 #define CASE(name, type, value) case DTYPE_##name: LOOP(type, value, stride) break;
     if (dtype == DTYPE_FLOAT32 && stride == 4) __builtin_memcpy(y, x, (size_t)count * 4);
-    else if (dtype == DTYPE_FLOAT64 && stride == 8) LOOP(double, v, 8)        /* the common ones, where the compiler vectorises */
+    else if (dtype == DTYPE_FLOAT64 && stride == 8) LOOP(double, v, 8)        /* common ones: the compiler vectorises */
     else if (dtype == DTYPE_UINT8 && stride == 1) LOOP(uint8_t, v, 1)
     else switch (dtype) { DTYPE_CASES }
 #undef CASE

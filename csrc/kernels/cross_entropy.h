@@ -4,11 +4,13 @@
 
 #ifndef FASTNN_CROSS_ENTROPY
 #define FASTNN_CROSS_ENTROPY
-/* The class of image (j's group, lane), pixel i; -1 where it is ignored, or wrong (check_labels reports those), or a pad lane. */
-static inline int64_t class_of(const int64_t *target, const job *j, int64_t image, int64_t inner, int64_t i, int64_t classes,
-                               int64_t ignore_index) {
+/* The class of a column (pixel column / lanes of image column mod lanes of j's group); -1 where it is ignored, or wrong
+   (check_labels reports those), or the lane holds no image. */
+static inline int64_t class_of(const int64_t *target, const job *j, int64_t column, int64_t lanes, int64_t inner,
+                               int64_t classes, int64_t ignore_index) {
+    int64_t image = j->group * lanes + column % lanes;
     if (image >= j->n) return -1;
-    int64_t c = target[image * inner + i];
+    int64_t c = target[image * inner + column / lanes];
     return c >= 0 && c < classes && c != ignore_index ? c : -1;
 }
 #endif
@@ -69,6 +71,7 @@ static void K(cross_entropy_forward)(const cross_entropy_forward_args *a, const 
             for (int64_t c = 0; c < a->classes; c++) {
                 V weighted = (v_load(logits + c * step) - k.maximum - log_sum) * K(class_weight)(weight, c);
                 V part = q ? v_fma(v_load(q + column + c * step), keep, share) : share;
+                weighted = v_select(part == 0.0f, part, weighted);     /* 0, also times -inf */
                 lane[c & 15] = v_fma(part, weighted, lane[c & 15]);
             }
             everything = K(tree_of_lanes)(lane);
@@ -76,8 +79,7 @@ static void K(cross_entropy_forward)(const cross_entropy_forward_args *a, const 
         if (q) y = -everything;
         else {
             for (int e = 0; e < VL; e++)
-                k.class[e] = class_of(a->target, j, j->group * LANES + (column + e) % LANES, a->inner, column / LANES, a->classes,
-                                      a->ignore_index);
+                k.class[e] = class_of(a->target, j, column + e, LANES, a->inner, a->classes, a->ignore_index);
             K(pick_columns)(&k, logits, step, weight);
             V own = (k.picked - k.maximum - log_sum) * k.weight;
             y = smoothing != 0 ? -v_fma(keep, own, everything) : -own;
@@ -113,8 +115,7 @@ static void K(cross_entropy_backward)(const cross_entropy_backward_args *a, cons
         }
         if (!q) {
             for (int e = 0; e < VL; e++)
-                k.class[e] = class_of(a->target, j, j->group * LANES + (column + e) % LANES, a->inner, column / LANES, a->classes,
-                                      a->ignore_index);
+                k.class[e] = class_of(a->target, j, column + e, LANES, a->inner, a->classes, a->ignore_index);
             K(pick_columns)(&k, logits, step, weight);
             total = v_fma(keep, k.weight, total);
         }
@@ -140,8 +141,7 @@ static void K(pick_weight)(const pick_weight_args *a, const job *j) {
     const float *weight = a->weight;
     slice s = slice_of(j, a->inner * LANES, 16);
     for (int64_t column = s.begin; column < s.end; column++) {
-        /* the number of classes is not known here: check_labels has found every target to be inside */
-        int64_t c = class_of(a->target, j, j->group * LANES + column % LANES, a->inner, column / LANES, INT64_MAX, a->ignore_index);
+        int64_t c = class_of(a->target, j, column, LANES, a->inner, a->classes, a->ignore_index);
         y[column] = c < 0 ? 0.0f : weight ? weight[c] : 1.0f;
     }
 }

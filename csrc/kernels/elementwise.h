@@ -19,12 +19,16 @@ typedef struct { const float *p; int64_t moves; } operand;
     } \
     static void elementwise_##name(float *y, operand a, operand b, operand c, int64_t count) { \
         int64_t i = 0; \
-        for (; i + VF <= count; i += VF) \
-            v_store(y + i, elementwise_##name##_of(v_load(a.p + (i & a.moves)), v_load(b.p + (i & b.moves)), v_load(c.p + (i & c.moves)))); \
-        int k = (int)(count - i); \
-        if (k > 0) \
-            vf_store_first(y + i, elementwise_##name##_of(vf_load_first(a.p + (i & a.moves), k), vf_load_first(b.p + (i & b.moves), k), \
-                                                          vf_load_first(c.p + (i & c.moves), k)), k); \
+        for (; i + VF <= count; i += VF) { \
+            V va = v_load(a.p + (i & a.moves)), vb = v_load(b.p + (i & b.moves)), vc = v_load(c.p + (i & c.moves)); \
+            v_store(y + i, elementwise_##name##_of(va, vb, vc)); \
+        } \
+        if (i < count) { \
+            int k = (int)(count - i); \
+            V va = vf_load_first(a.p + (i & a.moves), k), vb = vf_load_first(b.p + (i & b.moves), k); \
+            V vc = vf_load_first(c.p + (i & c.moves), k); \
+            vf_store_first(y + i, elementwise_##name##_of(va, vb, vc), k); \
+        } \
     }
 #include "elementwise.def"
 #undef ELEMENTWISE

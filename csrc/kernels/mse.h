@@ -24,6 +24,7 @@ static void K(mse_backward)(const mse_backward_args *a, const job *j) {
     slice s = slice_of(j, a->count, 16);
     for (int l = 0; l < LANES; l += VL) {
         V factor = v_load(dy + l) * v_set1(2.0f / (float)a->count);
-        for (int64_t i = s.begin * LANES + l; i < s.end * LANES; i += LANES) v_store(dx + i, factor * (v_load(x + i) - v_load(target + i)));
+        for (int64_t i = s.begin * LANES + l; i < s.end * LANES; i += LANES)
+            v_store(dx + i, factor * (v_load(x + i) - v_load(target + i)));
     }
 }

@@ -1,6 +1,6 @@
-/* softmax and log_softmax over count of (outer, count, inner). The sum over count: element i goes to virtual lane i mod 16, then
-   a tree by halves. Where columns (inner and images) lie side by side, they fill the vectors; else (inner 1, LANES 1) the
-   elements of a row do, with the same bits. */
+/* softmax and log_softmax over count of (outer, count, inner). The sum over count: element i goes to virtual lane i mod 16,
+   then a tree by halves. Where columns (inner and images) lie side by side, they fill the vectors; else (inner 1, LANES 1)
+   the elements of a row do, with the same bits. */
 #include "slice.h"
 #if LANES == 16
 /* The four kernels' arguments: out of x or of (dy, y). kind: what happens to an element once the sum is known. */
@@ -46,7 +46,8 @@ void softmax_columns(int kind, float *out, const float *x, const float *y, int64
 }
 
 /* count elements side by side */
-static inline __attribute__((always_inline)) void softmax_row(int kind, float *out, const float *x, const float *y, int64_t count) {
+static inline __attribute__((always_inline))
+void softmax_row(int kind, float *out, const float *x, const float *y, int64_t count) {
     vf maximum = vf_set1(x[0]), lane[16 / VF];
     float spread[16];
     if (kind == SOFTMAX || kind == LOG_SOFTMAX) {
@@ -81,7 +82,8 @@ static inline __attribute__((always_inline)) void softmax_row(int kind, float *o
 }
 
 static inline __attribute__((always_inline))
-void softmax_any(int kind, float *out, const float *x, const float *y, int64_t outer, int64_t count, int64_t width, const job *j) {
+void softmax_any(int kind, float *out, const float *x, const float *y, int64_t outer, int64_t count, int64_t width,
+                 const job *j) {
     int64_t blocks = (width + VF - 1) / VF;
     slice s = slice_of(j, outer * blocks, 1);
     for (int64_t b = s.begin; b < s.end && count > 0; b++) {
@@ -98,7 +100,8 @@ static void softmax_run(float *out, const float *x, int64_t outer, int64_t count
 static void log_softmax_run(float *out, const float *x, int64_t outer, int64_t count, int64_t width, const job *j) {
     softmax_any(LOG_SOFTMAX, out, x, NULL, outer, count, width, j);
 }
-static void softmax_backward_run(float *out, const float *dy, const float *y, int64_t outer, int64_t count, int64_t width, const job *j) {
+static void softmax_backward_run(float *out, const float *dy, const float *y, int64_t outer, int64_t count, int64_t width,
+                                 const job *j) {
     softmax_any(SOFTMAX_BACKWARD, out, dy, y, outer, count, width, j);
 }
 static void log_softmax_backward_run(float *out, const float *dy, const float *y, int64_t outer, int64_t count, int64_t width,

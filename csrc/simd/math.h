@@ -138,13 +138,14 @@ static inline V v_log1p(V x) {
 
 /* x + x^3 P(x^2) below 0.6, else 1 - 2 / (e^2x + 1) */
 static inline V v_tanh(V x) {
-    static const float c[] = {0x1.1e495ep-9f, -0x1.0d5fa4p-7f, 0x1.63d1aap-6f, -0x1.b9f4b6p-5f, 0x1.111084p-3f, -0x1.555554p-2f};
+    static const float c[] = {0x1.1e495ep-9f, -0x1.0d5fa4p-7f, 0x1.63d1aap-6f, -0x1.b9f4b6p-5f, 0x1.111084p-3f,
+                              -0x1.555554p-2f};
     V t = v_abs(x), s = x * x;
     V large = v_copysign(1.0f - 2.0f / (v_exp(t + t) + 1.0f), x);
     return v_select(t < 0.6f, v_fma(x * s, v_polynomial(s, c, 5), x), large);
 }
 
-/* e / (1 + e) for x < 0, 1 / (1 + e) else, e = e^-|x|; then what rounding took from 1 + e is given back (it matters for x < 0) */
+/* e / (1 + e) for x < 0, 1 / (1 + e) else, e = e^-|x|; then what rounding took from 1 + e is given back (for x < 0) */
 static inline V v_sigmoid(V x) {
     V e = v_exp(v_float(v_bits(x) | (int32_t)0x80000000)), d = e + 1.0f;
     V y = v_select(x < 0.0f, e, v_set1(1.0f)) / d;
@@ -153,10 +154,10 @@ static inline V v_sigmoid(V x) {
 
 /* x + x P(x^2) below 0.93, else 1 - e^-(t + t Q(t)), t = |x| (1 from 4 on) */
 static inline V v_erf(V x) {
-    static const float p[] = {0x1.4e459cp-14f, -0x1.a5ba96p-11f, 0x1.54426ep-8f, -0x1.b8008p-6f, 0x1.ce2d62p-4f, -0x1.81274p-2f,
-                              0x1.06eba8p-3f};
-    static const float q[] = {0x1.78d116p-17f, -0x1.52795cp-12f, 0x1.dd6ba8p-9f, -0x1.855122p-6f, 0x1.b32568p-4f, 0x1.45328ep-1f,
-                              0x1.0778dcp-3f};
+    static const float p[] = {0x1.4e459cp-14f, -0x1.a5ba96p-11f, 0x1.54426ep-8f, -0x1.b8008p-6f, 0x1.ce2d62p-4f,
+                              -0x1.81274p-2f, 0x1.06eba8p-3f};
+    static const float q[] = {0x1.78d116p-17f, -0x1.52795cp-12f, 0x1.dd6ba8p-9f, -0x1.855122p-6f, 0x1.b32568p-4f,
+                              0x1.45328ep-1f, 0x1.0778dcp-3f};
     V t = v_abs(x), s = x * x;
     V u = v_select(t > 4.0f, v_set1(4.0f), t);
     V large = v_copysign(1.0f - v_exp(-v_fma(u, v_polynomial(u, q, 6), u)), x);

@@ -144,7 +144,9 @@ def _(dy, target, weight, out, **attrs):
 
 @pick_weight.lower
 def _(emit, target, weight, out, *, ignore_index):
-    emit("pick_weight", y=out, target=target, weight=weight, inner=emit.prod(emit.shape(out)), ignore_index=ignore_index)
+    classes = 2**62 if weight is None else weight.shape[0]
+    emit("pick_weight", y=out, target=target, weight=weight, classes=classes, inner=emit.prod(emit.shape(out)),
+         ignore_index=ignore_index)
 
 
 # ---- public functions

@@ -113,7 +113,7 @@ linear_backward_weight  dweight[o, k] = sum over images n and t of dy x: pairs (
             (those below n) of 16 pairs.
 linear_pack  as conv2d_pack: ((out_features + 15) / 16) * in_features * 16 floats.
 
-max_pool2d_forward   windows clipped to the image; the first of ties wins, a NaN wins over all; padding is -inf, never chosen.
+max_pool2d_forward   windows clipped to the image; the first of ties wins, the last NaN over all; padding is never chosen.
 max_pool2d_backward  each dy goes to its window's winner, found again from x by the same rule; overlaps add in ascending
             order of the output pixel.
 avg_pool2d_forward   sum over the window's pixels in row-major order / divisor: kernel area clipped to the padded image where

@@ -231,11 +231,15 @@ class Builder:
         """The value's memory with images in groups; converted from its plain array where only that exists."""
         if value not in self.rows:
             buffer = self.rows[value] = Buffer("group", self.features(value))
-            if value in self.imported or value in self.input_index:
+            if self.gathers_rows(value):
                 self.gather(value, buffer)
-            elif value in self.plains:
-                self.convert("gather", value, x=self.plains[value], y=buffer, scale=1.0, offset=0.0, index=None)
+            elif value in self.plains or value in self.input_index:
+                self.convert("gather", value, x=self.plain_buffer(value), y=buffer, scale=1.0, offset=0.0, index=None)
         return self.rows[value]
+
+    def gathers_rows(self, value):
+        """Can its rows be gathered from an input: one row of the array an image?"""
+        return value in self.imported or value in self.input_index and value.shape[0].coefficient == 1
 
     def plain_buffer(self, value):
         """The value's memory as one array in C order."""
@@ -275,7 +279,7 @@ class Builder:
             fields = dict(y=buffer, x=x, index=Buffer("external", 0, self.index_external), dtype=dtype, row_stride=row_stride,
                           strides=strides, shape=Emit.pad6(value.shape[1:]))
             self.append(Step("gather_int", fields, "flat", level, value.node))
-        elif is_rows(value):
+        elif is_rows(value) and self.gathers_rows(value):
             self.row_buffer(value)
             self.convert("export", value, x=self.rows[value], y=buffer)
         else:

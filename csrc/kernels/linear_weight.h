@@ -12,6 +12,7 @@ static void linear_weight_part(const linear_backward_weight_args *a, const recta
     const tile_shape *shape = tile_choose(at->cells, vectors);
     float *state = j->scratch, *xt = state + WEIGHT_O * WEIGHT_PITCH, *chain = xt + CHAIN_UNITS * IMAGES * WEIGHT_PITCH;
     int64_t a_tap[CHAIN_UNITS], b_tap[CHAIN_UNITS];
+    if (units == 0) __builtin_memset(state, 0, (size_t)at->cells * WEIGHT_PITCH * sizeof *state);
     for (int64_t unit = 0; unit < units; unit += CHAIN_UNITS) {
         const int64_t count = smaller(CHAIN_UNITS, units - unit), whole = larger(0, smaller(count, full - unit));
         for (int64_t i = 0; i < count; i++) {

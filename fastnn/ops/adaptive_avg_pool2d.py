@@ -9,18 +9,21 @@ from ._window import batched, unbatched
 __all__ = ["adaptive_avg_pool2d", "adaptive_avg_pool2d_backward"]
 
 
-def _shares(size, out, dtype):
-    """(out, size): row p holds 1 / length inside window p, else 0."""
-    p = np.arange(out)
-    start, end = p * size // out, -(-(p + 1) * size // out)
-    inside = (np.arange(size) >= start[:, None]) & (np.arange(size) < end[:, None])
-    return (inside / (end - start)[:, None]).astype(dtype)
+def _windows(size, out):
+    """Every output pixel (p, q) with the slices of the image under it."""
+    def spans(n, m):
+        return [slice(p * n // m, -(-(p + 1) * n // m)) for p in range(m)]
+    for p, rows in enumerate(spans(size[0], out[0])):
+        for q, columns in enumerate(spans(size[1], out[1])):
+            yield (..., p, q), (..., rows, columns)
 
 
 @op("adaptive_avg_pool2d", shape=lambda x, *, out_size: Spec((*x.shape[:2], *out_size), x.dtype), rows=1)
 def _adaptive_avg_pool2d(x, *, out_size):
-    rows, columns = (_shares(s, o, x.dtype) for s, o in zip(x.shape[2:], out_size))
-    return np.einsum("ph,nchw,qw->ncpq", rows, x, columns, optimize=True)
+    y = np.zeros((*x.shape[:2], *out_size), x.dtype)
+    for pixel, window in _windows(x.shape[2:], out_size):
+        y[pixel] = x[window].mean(axis=(2, 3))
+    return y
 
 
 @_adaptive_avg_pool2d.gradient
@@ -41,8 +44,11 @@ def _(emit, x, out, *, out_size):
 
 @op("adaptive_avg_pool2d_backward", shape=lambda dy, *, size: Spec((*dy.shape[:2], *size), dy.dtype), rows=1)
 def _adaptive_avg_pool2d_backward(dy, *, size):
-    rows, columns = (_shares(s, o, dy.dtype) for s, o in zip(size, dy.shape[2:]))
-    return np.einsum("ph,ncpq,qw->nchw", rows, dy, columns, optimize=True)
+    dx = np.zeros((*dy.shape[:2], *size), dy.dtype)
+    for pixel, window in _windows(size, dy.shape[2:]):
+        under = dx[window]
+        under += (dy[pixel] / dy.dtype.type(under.shape[2] * under.shape[3]))[..., None, None]
+    return dx
 
 
 @_adaptive_avg_pool2d_backward.gradient

@@ -1,4 +1,4 @@
-"""Max pooling: y[p, q] is the largest of its window; the first of equal ones wins, a NaN wins over all."""
+"""Max pooling: y[p, q] is the largest of its window; the first of equal ones wins, the last NaN over all (as PyTorch's)."""
 import numpy as np
 
 from ..graph import Spec, op
@@ -19,7 +19,7 @@ def _winners(x, kernel, stride, padding, dilation, out_size):
     winner = np.full(best.shape, -1)
     for u, v, under in taps(x, kernel, stride, dilation, out_size):
         tap = x[under]
-        better = inside[under] & ((winner < 0) | (tap > best) | np.isnan(tap) & ~np.isnan(best))
+        better = inside[under] & ((winner < 0) | (tap > best) | np.isnan(tap))
         best[better], winner[better] = tap[better], u * kernel[1] + v
     return best, winner
 
@@ -68,7 +68,7 @@ def max_pool2d(x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=Fal
 
     x (N, C, H, W) or (C, H, W); kernel_size, stride (default: kernel_size), padding (at most half of the window, never
     chosen), dilation: an integer or (rows, columns). ceil_mode: windows that begin inside the image or its front padding
-    count even where they reach beyond. Returns (N, C, H', W'). The first of equal values wins, NaN wins over all.
+    count even where they reach beyond. Returns (N, C, H', W'). The first of equal values wins, the last NaN over all.
     Raises ValueError where the window does not fit."""
     x = arguments.check_float("max_pool2d", "x", x)
     images = batched("max_pool2d", x)

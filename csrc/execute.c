@@ -93,6 +93,8 @@ void fastnn_program_free(fastnn_program *p) {
 }
 
 /* ---- arenas ---- */
+int fastnn_poison;
+
 static int64_t round64(int64_t bytes) { return (bytes + 63) / 64 * 64; }
 static int64_t group_count(const fastnn_program *p, int64_t n) { return (n + p->lanes - 1) / p->lanes; }
 
@@ -145,6 +147,7 @@ fastnn_arena *fastnn_arena_lease(fastnn_program *p, int64_t n) {
     fastnn_arena *arena = best < 0 ? arena_new(p, bytes) : p->free_arenas[best];
     if (!arena) return NULL;
     if (best >= 0) p->free_arenas[best] = p->free_arenas[--p->n_free];
+    if (fastnn_poison) memset(arena->memory, 0xff, arena->capacity);
     arena_place(p, arena, n);
     return arena;
 }

@@ -95,6 +95,7 @@ typedef struct { int64_t step, error; } fastnn_result;
 const char *fastnn_program_check(const fastnn_program *p, int64_t *step, int64_t *word);  /* NULL, or what is wrong where */
 int fastnn_program_finish(fastnn_program *p);              /* after the arrays are filled in; -1: no memory */
 void fastnn_program_free(fastnn_program *p);               /* [serial] */
+extern int fastnn_poison;                                  /* tests: leased arenas come filled with NaN */
 fastnn_arena *fastnn_arena_lease(fastnn_program *p, int64_t n);                 /* [serial] NULL: no memory */
 void fastnn_arena_release(fastnn_program *p, fastnn_arena *arena);              /* [serial] */
 void fastnn_binding_start(fastnn_binding *b);              /* [serial] once the program, states and stamps are filled in */

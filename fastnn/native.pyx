@@ -74,6 +74,7 @@ cdef extern from "execute.h" nogil:
     const char *fastnn_program_check(const fastnn_program *p, int64_t *step, int64_t *word)
     int fastnn_program_finish(fastnn_program *p)
     void fastnn_program_free(fastnn_program *p)
+    int fastnn_poison
     fastnn_arena *fastnn_arena_lease(fastnn_program *p, int64_t n)
     void fastnn_arena_release(fastnn_program *p, fastnn_arena *arena)
     void fastnn_binding_start(fastnn_binding *b)
@@ -137,6 +138,12 @@ def set_num_threads(int64_t threads):
         failed = fastnn_set_num_threads(threads)
     if failed:
         raise ValueError(f"number of threads must be 1 to 256, not {threads}")
+
+
+def poison(bint on=True):
+    """For tests: every run's memory comes filled with NaN, so that whatever is read before it is written shows."""
+    global fastnn_poison
+    fastnn_poison = on
 
 
 def allocations():
@@ -561,6 +568,7 @@ def run_kernel(str name, int64_t lanes, args_bytes, int64_t n, int64_t group=0, 
 # ---- overrides ----
 
 def _apply_overrides():
+    poison(os.environ.get("FASTNN_POISON") == "1")
     target = os.environ.get("FASTNN_TARGET")
     if target and fastnn_set_target(target.encode()):
         raise ImportError("FASTNN_TARGET: " + _impossible_target(target))

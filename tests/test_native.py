@@ -131,6 +131,20 @@ def test_steady_state_allocates_nothing(threads):
     assert native.allocations() == before
 
 
+def test_padding_lanes_reach_nothing():
+    steps = [step("gather", 16, y=(6, 0, 0, 0), x=(3, 0, 0, 0), index=None, shape=[1] * 5 + [3], scale=1.0, offset=0.0,
+                  **array_fields(0)),
+             step("batch_sum", 16, y=(3, 1, 0, 0), x=(6, 0, 0, 0), outer=1, features=3, mean=0)]
+    program = native.Program(16, steps, [[], [(0, 0, 1), (1, 1, 2)]], 0, 0, 4 * 16 * 3, 0, 1, 1, 0, 0)
+    native.poison()
+    try:
+        y = np.empty(3, np.float32)
+        native.Binding(program, []).run(1, 18, (np.ones((18, 3), np.float32),), (y,))
+    finally:
+        native.poison(os.environ.get("FASTNN_POISON") == "1")
+    assert (y == 18).all()
+
+
 def test_leased_arena():
     program = mlp(16, 4, 8)
     binding = native.Binding(program, [storage(np.ones((8, 4), np.float32))])

@@ -53,8 +53,7 @@ _add = _define("add", lambda a, b: a + b, lambda dy, a, b, out: (dy, dy))
 _sub = _define("sub", lambda a, b: a - b, lambda dy, a, b, out: (dy, -dy))
 _mul = _define("mul", lambda a, b: a * b, lambda dy, a, b, out: (dy * b, dy * a))
 _div = _define("div", lambda a, b: np.true_divide(a, b), lambda dy, a, b, out: (dy / b, -(dy * out / b)))
-_pow = _define("pow", lambda a, b: np.power(a, b), lambda dy, a, b, out: (
-    dy * b * pow(a, b - 1.0), None if is_number(b) else dy * where(eq(out, 0.0), 0.0, out * log(a))))
+_pow = _define("pow", lambda a, b: np.power(a, b), lambda *given: _pow_gradient(*given))
 _neg = _define("neg", lambda x: -x, lambda dy, x, out: (-dy,))
 _exp = _define("exp", np.exp, lambda dy, x, out: (dy * out,))
 _log = _define("log", np.log, lambda dy, x, out: (dy / x,))
@@ -71,6 +70,14 @@ _eq = _define("eq", lambda a, b: a == b, None)
 _ne = _define("ne", lambda a, b: a != b, None)
 _where = _define("where", lambda condition, a, b: np.where(condition, a, b),
                  lambda dy, condition, a, b, out: (None, where(condition, dy, 0.0), where(condition, 0.0, dy)))
+
+
+def _pow_gradient(dy, a, b, out):
+    """b a^(b - 1) and out log(a), 0 where b or a is 0 (PyTorch's choice at 0^0)."""
+    if is_number(a):
+        return None, dy * out * log(a)
+    da = dy * b * pow(a, b - 1.0)
+    return (da, None) if is_number(b) else (where(eq(b, 0.0), 0.0, da), dy * where(eq(a, 0.0), 0.0, out * log(a)))
 
 
 def _extreme_gradient(wins):

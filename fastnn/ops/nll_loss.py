@@ -29,9 +29,11 @@ def _parts(name, x, target, weight, ignore_index):
     arguments.check_shape(name, "target", target, (x.shape[0], *x.shape[2:]), f" for x of shape {arguments.shown(x.shape)}")
     arguments.check_shape(name, "weight", weight, (x.shape[1],), ", one number a class")
     target = check_labels(target, x.shape[1], ignore_index)
+    if weight is None and x.dtype == "float64":     # so that the divisor is float64 too
+        weight = np.ones(x.shape[1])
     weights = pick_weight(target, weight, ignore_index=int(ignore_index))
     rows = weights.reshape((x.shape[0], 1, *x.shape[2:]))
-    return x, functions["mul"](functions["neg"](one_hot(target, x.shape[1])), rows), weights
+    return x, functions["sub"](0.0, functions["mul"](one_hot(target, x.shape[1]), rows)), weights
 
 
 def nll_loss(x, target, weight=None, ignore_index=IGNORE, reduction="mean"):

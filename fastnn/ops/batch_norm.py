@@ -30,9 +30,10 @@ def _channels(x):
 @op("batch_norm_statistics", shape=lambda x: (_channels(x), _channels(x)), mode="reduce", rows=1)
 def _statistics(x):
     """-> (mean, biased variance) of every channel."""
+    count = np.float64(arguments.prod(x.shape[a] for a in _axes(x)))
     with np.errstate(all="ignore"):
-        mean = x.mean(axis=_axes(x), dtype=np.float64)
-        variance = np.square(x - _wide(mean, x)).mean(axis=_axes(x))
+        mean = x.sum(axis=_axes(x), dtype=np.float64) / count
+        variance = np.square(x - _wide(mean, x)).sum(axis=_axes(x)) / count
     return mean.astype(x.dtype), variance.astype(x.dtype)
 
 

@@ -29,7 +29,7 @@ def uniforms(images, count, seed, step, stream):
         zero = np.zeros((images, block.size), np.uint64)
         low, high = (np.uint64(int(step) >> shift & 0xFFFFFFFF) for shift in (0, 32))
         words = philox((zero + image, zero + block, zero + low, zero + high), (int(seed) & 0xFFFFFFFF, stream & 0xFFFFFFFF))
-    return (np.stack(words, axis=2).reshape(images, -1)[:, :count] >> np.uint64(8)) * 2.0 ** -24
+    return (np.stack(words, axis=2).reshape(images, 4 * block.size)[:, :count] >> np.uint64(8)) * 2.0 ** -24
 
 
 @op("dropout", shape=lambda x, seed, step, **attrs: x, rows=1)

@@ -1,7 +1,5 @@
 """The linear layer: y[..., o] = bias[o] + sum over k of x[..., k] weight[o, k]."""
-import numpy as np
-
-from ..graph import Spec, op
+from ..graph import Spec, functions, op
 from . import _arguments as arguments
 
 __all__ = ["linear", "linear_backward", "linear_backward_input", "linear_backward_weight"]
@@ -83,28 +81,30 @@ def linear(x, weight, bias=None):
 
 
 def _backward_arguments(name, grad_output, x, weight):
+    """-> grad_output, x, weight, and whether x was a single row (then it has an axis more)."""
     grad_output, x, weight = arguments.floats(name, grad_output=grad_output, x=x, weight=weight)
     _check(name, x, weight)
     arguments.check_shape(name, "grad_output", grad_output, (*x.shape[:-1], weight.shape[0]), ", as linear's result")
-    return (grad_output, x, weight) if x.ndim > 1 else (grad_output.reshape((1, -1)), x.reshape((1, -1)), weight)
+    if x.ndim > 1:
+        return grad_output, x, weight, False
+    return grad_output.reshape((1, -1)), x.reshape((1, -1)), weight, True
 
 
 def linear_backward_input(grad_output, x, weight):
     """The gradient of linear with respect to x: grad_output weight, of x's shape."""
-    dy, rows, weight = _backward_arguments("linear_backward_input", grad_output, x, weight)
+    dy, _, weight, single = _backward_arguments("linear_backward_input", grad_output, x, weight)
     dx = _linear_backward_input(dy, weight)
-    return dx if np.ndim(x) > 1 else dx.reshape((-1,))
+    return dx.reshape((-1,)) if single else dx
 
 
 def linear_backward_weight(grad_output, x, weight):
     """The gradient of linear with respect to weight: grad_output^T x over all rows; of weight only the shape counts."""
-    grad_output, x, weight = _backward_arguments("linear_backward_weight", grad_output, x, weight)
-    return _linear_backward_weight(grad_output, x)
+    dy, rows, *_ = _backward_arguments("linear_backward_weight", grad_output, x, weight)
+    return _linear_backward_weight(dy, rows)
 
 
 def linear_backward(grad_output, x, weight):
     """The gradients of linear: (grad_x, grad_weight, grad_bias), always three."""
-    from .reduce import sum as total
-    grad_output, x, weight = _backward_arguments("linear_backward", grad_output, x, weight)
-    return (_linear_backward_input(grad_output, weight), _linear_backward_weight(grad_output, x),
-            total(grad_output, dim=tuple(range(grad_output.ndim - 1))))
+    dy, *_ = _backward_arguments("linear_backward", grad_output, x, weight)
+    return (linear_backward_input(grad_output, x, weight), linear_backward_weight(grad_output, x, weight),
+            functions["sum"](dy, tuple(range(dy.ndim - 1))))

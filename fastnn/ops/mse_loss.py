@@ -19,7 +19,8 @@ def _column(dy, x):
 
 @op("mse_rows", shape=lambda x, target: Spec(x.shape[:1], x.dtype), rows=2)
 def _mse_rows(x, target):
-    return np.square(x - target).reshape(x.shape[0], -1).mean(axis=1, dtype=np.float64).astype(x.dtype)
+    total = np.square(x - target).sum(axis=tuple(range(1, x.ndim)), dtype=np.float64)
+    return (total / max(_count(x), 1)).astype(x.dtype)
 
 
 @_mse_rows.gradient

@@ -553,3 +553,14 @@ def test_gradient_of_gradient(function, shapes):
     dxs, inputs = trace(first, arrays, factors)
     for i, dx in enumerate(run(dxs, dict(zip(inputs, arrays)))):
         np.testing.assert_allclose(dx, numeric_gradient(first, arrays, i, factors), rtol=1e-5, atol=1e-6, err_msg=f"input {i}")
+
+
+def test_only_what_is_asked_for_is_computed():
+    """A first layer needs no gradient of its input, and gets none."""
+    x, w = normal(2, 3, 4, 4), normal(5, 3, 3, 3)
+    with graph.Session(2, dtype="float64"):
+        image, weight = graph.make_input("x", x.shape, "float64"), graph.make_input("w", w.shape, "float64")
+        y = F.conv2d(image, weight)
+        dw = graph.gradients([y], [F.square(y)], [weight])
+    names = {node.op.name for node in graph.ancestors(dw)}
+    assert "conv2d_backward_weight" in names and "conv2d_backward_input" not in names

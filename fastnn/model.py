@@ -2,6 +2,7 @@
 from . import graph as g
 from .graph import FUNCTIONAL_ROWS, Node, Op, Session, Spec, Value, ancestors, as_value
 from .module import Module
+from .ops._arguments import CHANNELS_LAST
 
 LAYER = Op("layer")             # a call of a whole layer, opened when the model is traced
 
@@ -158,7 +159,7 @@ def _map(result, new):
 def channels_last_hint(given, expected):
     """What to say where an image looks channels-last."""
     if len(given) == 3 and len(expected) == 3 and (given[2], given[0], given[1]) == tuple(expected):
-        return '; it looks channels-last: give data_format="channels_last", or x.transpose(0, 3, 1, 2), which costs nothing'
+        return CHANNELS_LAST
     return ""
 
 

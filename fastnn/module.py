@@ -73,7 +73,7 @@ class Module(Trainable, ByHand):
             if value is not None:
                 self._buffers[name].data = value
                 return
-        if name[:1] != "_" and g.current() is None:
+        if (name[:1] != "_" or isinstance(value, (Module, Buffer))) and g.current() is None:
             self.__dict__["_version"] += 1
             changed()
         if isinstance(value, Module) and g.current() is not None:
@@ -110,7 +110,7 @@ class Module(Trainable, ByHand):
     def _children(self):
         """(name, module) of every module held by an attribute, a plain list, tuple or dict included."""
         for name, value in self.__dict__.items():
-            if name[:1] != "_":
+            if name[:1] != "_" or isinstance(value, Module):
                 yield from _modules_in(name, value)
 
     def named_children(self):
@@ -137,7 +137,7 @@ class Module(Trainable, ByHand):
 
     def _own(self, kind):
         for name, value in self.__dict__.items():
-            if name[:1] != "_" and isinstance(value, kind):
+            if isinstance(value, kind):
                 yield name, value
             elif name[:1] != "_" and isinstance(value, (list, tuple)) and kind is Parameter:
                 yield from ((f"{name}.{i}", v) for i, v in enumerate(value) if isinstance(v, kind))
@@ -391,7 +391,7 @@ class Module(Trainable, ByHand):
                 names = self.__dict__.get("_input_names") or [f"input{i}" for i in range(len(shapes))]
                 inputs = [g.make_input(names[i] if i < len(names) else f"input{i}", (rows, *shape), self.value_dtype(dtype))
                           for i, (shape, dtype) in enumerate(shapes)]
-                given, inputs = inputs, [v * self._scale if dtype == "uint8" else v for v, (_, dtype) in zip(inputs, shapes)]
+                given, inputs = inputs, [v * self._byte_scale if dtype == "uint8" else v for v, (_, dtype) in zip(inputs, shapes)]
                 outputs, updates, *more = body(session, inputs)
                 self.__dict__["_read_training"] = session.read_training
                 return [*given, *(more[0] if more else ())], outputs, updates, session.layers
@@ -412,7 +412,7 @@ class Module(Trainable, ByHand):
 
     def input_dtype(self, array):
         """How an input array is taken: "uint8" where fit's `scale` is to be applied to it."""
-        return "uint8" if array.dtype == np.uint8 and self.__dict__.get("_scale") is not None else "float32"
+        return "uint8" if array.dtype == np.uint8 and self.__dict__.get("_byte_scale") is not None else "float32"
 
     def executable(self, key, body, arrays, override):
         """The Executable of `body` for inputs like `arrays`, cached by `key` and their shapes."""
@@ -447,7 +447,7 @@ class Module(Trainable, ByHand):
         simple = len(arrays) == 1 and len(executable.names) == 1 and executable.graph.rows is None and \
             tuple(executable.graph.inputs[0].shape[1:]) == arrays[0].shape[1:]
         lock = self._lock()
-        if simple and self.__dict__.get("_scale") is None:
+        if simple and self.__dict__.get("_byte_scale") is None:
             self._predictors[arrays[0].shape[1:]] = executable
         lock.acquire_read()
         try:
@@ -482,11 +482,12 @@ class Module(Trainable, ByHand):
         return {"seed": state["seed"], "step": state["step"]}
 
     def _run(self, inputs, training):
+        mixed = training is None and any(self._flags(None).values())        # parts may be in training mode alone
         training = training if training is not None else bool(self._mode)
         from .grad import enabled
         arrays = input_arrays(self, list(inputs) if len(inputs) != 1 else inputs[0])
         if not training or not enabled():
-            if training or any(self._flags(None).values()):
+            if training or mixed:
                 executable, n = self.executable("modes", self.predict_body, arrays, training or None)
                 with self._lock():
                     results = executable.start(arrays, n, self.numbers(advance=True)).results()

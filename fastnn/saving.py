@@ -43,8 +43,8 @@ def save(model, path, input_shape=None, training_state=False):
             tensors.setdefault(name_of(holder), holder.array())
     metadata["fastnn.parameters"] = _json({"names": [n for n, e in model._entries().items() if isinstance(e, Parameter)]})
     metadata["fastnn.trained"] = _json({"names": [names[id(p)] for p in model.parameters() if p.requires_grad]})
-    if model.__dict__.get("_scale") is not None:
-        metadata["fastnn.scale"] = repr(model._scale)
+    if model.__dict__.get("_byte_scale") is not None:
+        metadata["fastnn.scale"] = repr(model._byte_scale)
     if training_state:
         _add_training_state(model, tensors, metadata)
     files.save_file(tensors, path, metadata)
@@ -106,5 +106,5 @@ def load(path):
               for kind in ("eval", "train") if f"fastnn.graph.{kind}" in metadata}
     model = LoadedModel(graphs, holders)
     if "fastnn.scale" in metadata:
-        model._scale = float(metadata["fastnn.scale"])
+        model._byte_scale = float(metadata["fastnn.scale"])
     return model

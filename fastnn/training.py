@@ -202,9 +202,9 @@ class Trainable:
 
     def _set_scale(self, scale):
         """Remembers fit's `scale` for uint8 inputs, as if nn.Rescaling(scale) came first."""
-        if self.__dict__.get("_scale") != float(scale):
+        if self.__dict__.get("_byte_scale") != float(scale):
             from .module import changed
-            self.__dict__["_scale"] = float(scale)
+            self.__dict__["_byte_scale"] = float(scale)
             self.__dict__["_version"] += 1
             changed()
 

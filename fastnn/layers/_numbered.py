@@ -7,7 +7,7 @@ from ..module import Module
 class Numbered(Module):
     """The list part of Sequential, ModuleList and Concat."""
 
-    def _checked(self, layer, place):
+    def _layer(self, layer, place):
         if not isinstance(layer, Module):
             made = isinstance(layer, type) and f"the class {layer.__name__} (make a layer of it: {layer.__name__}(...))"
             what = made or repr(layer)
@@ -16,7 +16,7 @@ class Numbered(Module):
 
     def _renumber(self, layers):
         for i, layer in enumerate(layers):
-            self._checked(layer, i)
+            self._layer(layer, i)
         for name, _ in self.named_children():
             delattr(self, name)
         for i, layer in enumerate(layers):
@@ -25,7 +25,7 @@ class Numbered(Module):
 
     def append(self, layer):
         """Adds a layer at the end. Returns self."""
-        self.add_module(str(len(self)), self._checked(layer, len(self)))
+        self.add_module(str(len(self)), self._layer(layer, len(self)))
         return self
 
     def extend(self, layers):
@@ -58,7 +58,7 @@ class Numbered(Module):
 
     def __setitem__(self, index, layer):
         place = self._place(index)
-        self.add_module(self.named_children()[place][0], self._checked(layer, place))
+        self.add_module(self.named_children()[place][0], self._layer(layer, place))
 
     def __delitem__(self, index):
         layers = list(self)

@@ -16,7 +16,7 @@ class Sequential(Numbered):
         super().__init__()
         if len(layers) == 1 and isinstance(layers[0], dict):
             for name, layer in layers[0].items():
-                self.add_module(name, self._checked(layer, name))
+                self.add_module(name, self._layer(layer, name))
             return
         if len(layers) == 1 and not isinstance(layers[0], Module) and hasattr(layers[0], "__iter__"):
             layers = tuple(layers[0])

@@ -4,6 +4,8 @@ import numpy as np
 
 from ..graph import CONSTANT, Batch, as_value, functions, is_symbolic
 
+CHANNELS_LAST = '; it looks channels-last: give data_format="channels_last", or x.transpose(0, 3, 1, 2), which costs nothing'
+
 
 def is_plain_number(x):
     """A Python number or a NumPy scalar: not an array, not a value."""

@@ -157,7 +157,8 @@ def _attributes(name, x, weight, stride, padding, dilation, groups):
     if weight.shape[1] * groups != x.shape[1]:
         raise ValueError(f"{name}: weight has {weight.shape[1]} input channels per group (shape "
                          f"{arguments.shown(weight.shape)}), the input has {x.shape[1]} channels (shape "
-                         f"{arguments.shown(x.shape)}) and groups={groups}")
+                         f"{arguments.shown(x.shape)}) and groups={groups}" +
+                         (arguments.CHANNELS_LAST if x.shape[3] == weight.shape[1] * groups else ""))
     if weight.shape[0] % groups:
         raise ValueError(f"{name}: weight has {weight.shape[0]} filters, they cannot be divided among groups={groups}")
     kernel = tuple(weight.shape[2:])

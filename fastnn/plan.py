@@ -1,7 +1,6 @@
 """Plans: a graph compiled into a program of native kernel calls. Each op's lowering emits steps; elementwise steps in a row are
 fused; steps are scheduled into phases, buffers placed by lifetime; and every argument is written as how to fill it for N rows
 (execute.c), so that one program serves every batch size of its layout regime (`lanes`)."""
-import inspect
 import struct
 from collections import OrderedDict
 
@@ -85,7 +84,7 @@ def fuse_gather(items, kept, inputs):
     readers, imported, gone = uses(items, kept), {}, set()
     for source in inputs:
         value, axes, scale, offset = source, tuple(range(len(source.shape))), 1.0, -0.0     # x + -0.0 is x, whatever x's sign
-        while is_rows(source) and source.dtype != "int64" and len(readers.get(value, ())) == 1 and readers[value][0] is not None:
+        while is_rows(source) and source.shape[0].coefficient == 1 and source.dtype != "int64" and len(readers.get(value, ())) == 1 and readers[value][0] is not None:
             item = readers[value][0]
             if item.op.name == "permute" and item.attrs["dims"][0] == 0 and (scale, offset) == (1.0, 0.0):
                 axes = tuple(axes[d] for d in item.attrs["dims"])
@@ -147,7 +146,8 @@ _takes = {}
 def takes(op):
     """The extra arguments that an op's lowering accepts from fusions."""
     if op not in _takes:
-        names = inspect.signature(op.lower_rule).parameters if op.lower_rule else ()
+        code = op.lower_rule.__code__ if op.lower_rule else None
+        names = code.co_varnames[:code.co_argcount + code.co_kwonlyargcount] if code else ()
         _takes[op] = tuple(n for n in ("relu", "residual") if n in names)
     return _takes[op]
 

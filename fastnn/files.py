@@ -370,7 +370,8 @@ def _decode(thing):
     if thing.keys() == {"batch", "power"} and thing["power"] in (1, -1):
         from fractions import Fraction
         c = thing["batch"]
-        return graph.Batch(c if isinstance(c, float) else Fraction(_text(c)), thing["power"])
+        c = c if isinstance(c, float) else Fraction(_text(c))
+        return graph.Batch(c if isinstance(c, float) or c.denominator != 1 else int(c), thing["power"])
     if thing.keys() == {"array", "dtype", "shape"} and _are_sizes(thing["shape"]):
         import base64
         data = base64.b64decode(_text(thing["array"]), validate=True)

@@ -7,7 +7,6 @@ import itertools
 import os
 import sys
 import threading
-from fractions import Fraction
 
 import numpy as np
 
@@ -20,12 +19,12 @@ class TraceError(TypeError):
 
 
 class Batch:
-    """A number that is coefficient * N (power 1) or coefficient / N (power -1), N the number of rows."""
+    """A number that is coefficient * N (power 1) or coefficient / N (power -1), N the number of rows. coefficient: int, Fraction
+    (never a whole one) or float."""
     __slots__ = ("coefficient", "power")
 
     def __init__(self, coefficient, power=1):
-        self.coefficient = coefficient if isinstance(coefficient, float) else Fraction(coefficient)
-        self.power = power
+        self.coefficient, self.power = coefficient, power
 
     def at(self, n):
         """The number for n rows: an int where it is one."""
@@ -35,6 +34,14 @@ class Batch:
         if value.denominator != 1:
             raise ValueError(f"{n} rows cannot be cut into {self!r}")
         return value.numerator
+
+    @staticmethod
+    def ratio(a, b):
+        """a / b, exactly: an int where it is one, else a Fraction (imported then only: it costs time)."""
+        if a % b == 0:
+            return a // b
+        from fractions import Fraction
+        return Fraction(a, b)
 
     def __mul__(self, other):
         return NotImplemented if isinstance(other, Batch) else Batch(self.coefficient * other, self.power)
@@ -399,9 +406,9 @@ def _merge_number(a, b, n, where):
     if isinstance(a, bool) or isinstance(b, bool) or not isinstance(a, (int, float)) or not isinstance(b, (int, float)):
         raise DependsOnRows(where)
     if b == 2 * a:
-        return Batch(Fraction(a, n)) if isinstance(a, int) else Batch(a / n)
+        return Batch(Batch.ratio(a, n)) if isinstance(a, int) else Batch(a / n)
     if a == 2 * b:
-        return Batch(a * n if isinstance(a, float) else Fraction(a * n), -1)
+        return Batch(a * n, -1)
     raise DependsOnRows(where)
 
 

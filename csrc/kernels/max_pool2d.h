@@ -58,26 +58,30 @@ static void K(max_pool2d_forward)(const max_pool2d_forward_args *a, const job *j
         }
 }
 
-/* adds dy to the winner, 0 to the others: dx starts at +0, so that this changes no bit */
+/* adds dy to the winner, 0 to the others: dx starts at +0, so that this changes no bit; apart: no window overlaps this one */
 static inline __attribute__((always_inline))
-void K(window_scatter)(float *dx, const float *x, V dy, int64_t row, int64_t column, int64_t rows, int64_t columns) {
+void K(window_scatter)(float *dx, const float *x, V dy, int64_t row, int64_t column, int64_t rows, int64_t columns, int apart) {
     V winner;
     K(window_max)(x, row, column, rows, columns, &winner);
     for (int64_t u = 0; u < rows; u++)
         for (int64_t v = 0; v < columns; v++) {
             float *to = dx + u * row + v * column;
-            v_store(to, v_load(to) + v_select(winner == (float)(u * columns + v), dy, v_set1(0.0f)));
+            v_store(to, (apart ? v_set1(0.0f) : v_load(to)) + v_select(winner == (float)(u * columns + v), dy, v_set1(0.0f)));
         }
 }
 
 static void K(max_pool2d_backward)(const max_pool2d_backward_args *a, const job *j) {
     slice s = slice_of(j, a->channels, 1);
     int64_t row = a->dilation[0] * a->width * LANES, column = a->dilation[1] * LANES, plane = a->height * a->width * LANES;
+    int apart = a->stride[0] > (a->kernel[0] - 1) * a->dilation[0] && a->stride[1] > (a->kernel[1] - 1) * a->dilation[1];
+    int64_t covered = a->kernel[0] * a->out_height == a->height && a->kernel[1] * a->out_width == a->width;
+    int complete = apart && covered && a->padding[0] + a->padding[1] == 0 && a->kernel[0] == a->stride[0]
+                   && a->kernel[1] == a->stride[1] && a->dilation[0] * a->dilation[1] == 1;
     for (int64_t c = s.begin; c < s.end; c++) {
         const float *x = a->x.p + j->group * a->x.stride + c * plane;
         const float *dy = a->dy.p + j->group * a->dy.stride + c * a->out_height * a->out_width * LANES;
         float *dx = a->dx.p + j->group * a->dx.stride + c * plane;
-        __builtin_memset(dx, 0, (size_t)plane * 4);
+        if (!complete) __builtin_memset(dx, 0, (size_t)plane * 4);        /* else every pixel is in one window */
         for (int64_t p = 0; p < a->out_height; p++) {
             int64_t top = p * a->stride[0] - a->padding[0];
             taps u = taps_inside(top, a->kernel[0], a->dilation[0], a->height);
@@ -89,8 +93,11 @@ static void K(max_pool2d_backward)(const max_pool2d_backward_args *a, const job 
                 if (rows <= 0 || columns <= 0) continue;
                 for (int l = 0; l < LANES; l += VL) {
                     V gradient = v_load(dy + l);
-                    if (rows == 2 && columns == 2) K(window_scatter)(dx + at + l, x + at + l, gradient, row, column, 2, 2);
-                    else K(window_scatter)(dx + at + l, x + at + l, gradient, row, column, rows, columns);
+                    float *to = dx + at + l;
+                    const float *from = x + at + l;
+                    if (rows == 2 && columns == 2 && apart) K(window_scatter)(to, from, gradient, row, column, 2, 2, 1);
+                    else if (rows == 3 && columns == 3) K(window_scatter)(to, from, gradient, row, column, 3, 3, 0);
+                    else K(window_scatter)(to, from, gradient, row, column, rows, columns, 0);
                 }
             }
         }

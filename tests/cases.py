@@ -1,0 +1,303 @@
+"""One line a case: an op, how to call it, the shapes it is called with. test_ops.py holds every plan of every case to the
+reference, test_kernels.py runs the same plans kernel by kernel between guard pages. An op or kernel that no case reaches fails a test.
+
+`case(name, function, *inputs, ...)`: the function takes values (or arrays) for the inputs, and the keyword arguments.
+    rows(3, 4)          an input with one row an image: (N, 3, 4)
+    labels(5, ...)      integers below 5, (N, ...)
+    weight(5, 4)        a parameter
+exact=True: on small integers the float32 result is exact (sums and products); "forward": the gradient is not. bits=True: the result has the bits of NumPy's float32
+(one correctly rounded operation an element). gradient=False: it has none. special=False: NaN and infinities are not in its rules.
+least: as many rows as it needs. plan=False: the function takes arrays only.
+`update(name, op, states, numbers, ...)`: an op that writes its first inputs, states, in place. Its numbers are read at every run."""
+import numpy as np
+
+import fastnn.functional as F
+from fastnn.graph import OPS
+
+CASES, UPDATES = {}, {}
+
+
+class Input:
+    """What a case is called with: how many axes behind the batch's, and which numbers it may hold."""
+
+    def __init__(self, kind, shape, values="normal", classes=0):
+        self.kind, self.shape, self.values, self.classes = kind, shape, values, classes
+
+    def array(self, rng, n, integers=False):
+        """Random numbers of the kind; small integers where the results shall be exact."""
+        shape = self.shape if self.kind == "weight" else (n, *self.shape)
+        if self.kind == "count":
+            return np.array(7)
+        if self.kind == "labels":
+            return rng.integers(0, self.classes, shape)
+        if self.values == "probabilities":
+            p = rng.uniform(0.1, 1.0, shape)
+            return (p / p.sum(axis=1, keepdims=True)).astype(np.float32)
+        if self.values == "positive":
+            x = rng.integers(1, 5, shape) if integers else rng.uniform(0.3, 2.0, shape)
+        else:
+            x = rng.integers(-3, 4, shape) if integers else rng.standard_normal(shape)
+        return x.astype(np.float32)
+
+
+class Case:
+    """See above."""
+
+    def __init__(self, name, function, inputs, arguments, exact, bits, gradient, special, plan, least):
+        self.name, self.function, self.inputs, self.arguments = name, function, inputs, arguments
+        self.exact, self.bits, self.gradient, self.special, self.plan, self.least = exact, bits, gradient, special, plan, least
+
+    def __call__(self, *values):
+        return self.function(*values, **self.arguments)
+
+    def arrays(self, rng, n, integers=False):
+        return [i.array(rng, n, integers) for i in self.inputs]
+
+
+def rows(*shape, values="normal"):
+    return Input("rows", shape, values)
+
+
+def labels(classes, *shape):
+    return Input("labels", shape, classes=classes)
+
+
+def weight(*shape, values="normal"):
+    return Input("weight", shape, values)
+
+
+def count():
+    return Input("count", ())
+
+
+def case(name, function, *inputs, exact=False, bits=False, gradient=True, special=True, plan=True, least=1, **arguments):
+    assert name not in CASES, name
+    CASES[name] = Case(name, function, inputs, arguments, exact, bits, gradient, special, plan, least)
+
+
+def update(name, op, states, numbers, **attrs):
+    assert name not in UPDATES, name
+    UPDATES[name] = (OPS[op], states, numbers, attrs)
+
+
+IMAGES = (3, 7, 8)
+POSITIVE = "positive"
+
+# ---- elementwise: one operation, operands of equal shape, then broadcasting and numbers
+for _name in "add sub mul".split():
+    case(_name, getattr(F, _name), rows(3, 4), rows(3, 4), exact=True, bits=True)
+case("div", F.div, rows(3, 4), rows(3, 4, values=POSITIVE), bits=True)
+case("neg", F.neg, rows(5), exact=True, bits=True)
+case("abs", F.abs, rows(5), exact=True, bits=True)
+case("square", F.square, rows(5), exact=True, bits=True)
+case("sign", F.sign, rows(5), exact=True, bits=True)
+case("sqrt", F.sqrt, rows(5, values=POSITIVE), bits=True)
+case("reciprocal", F.reciprocal, rows(5, values=POSITIVE), bits=True)
+case("exp", F.exp, rows(5))
+case("log", F.log, rows(5, values=POSITIVE))
+case("pow", F.pow, rows(5, values=POSITIVE), rows(5))
+case("pow-number", F.pow, rows(5, values=POSITIVE), b=1.5)
+case("pow-whole", F.pow, rows(5), b=5, exact=True)
+case("pow-inverse", F.pow, rows(5, values=POSITIVE), b=-3)
+case("pow-zero", F.pow, rows(5), b=0, exact=True, bits=True)
+case("pow-of-number", lambda a: F.pow(2.0, a), rows(5))
+for _name in "maximum minimum".split():
+    case(_name, getattr(F, _name), rows(3, 4), rows(3, 4), exact=True, bits=True)
+    case(f"{_name}-number", getattr(F, _name), rows(5), b=0.5, exact=True, bits=True)
+for _name in "gt ge lt le eq ne".split():
+    case(_name, getattr(F, _name), rows(3, 4), rows(3, 4), exact=True, bits=True)
+case("where", F.where, rows(5), rows(5), rows(5), exact=True, bits=True)
+case("clip", F.clip, rows(5), min=-0.5, max=0.75, exact=True, bits=True)
+case("clamp-low", F.clamp, rows(5), min=0.25, exact=True, bits=True)
+case("float", F.float, labels(5, 3), gradient=False, exact=True, bits=True)
+case("cast", lambda a, t: F.mul(a, F.float(t)), rows(3), labels(4, 3), exact=True, bits=True)
+case("broadcast-row", lambda a, b: a * b + a, rows(3, 4), rows(1, 4), exact=True)
+case("broadcast-weight", lambda a, w: a * w - w, rows(3, 4), weight(4), exact=True)
+case("broadcast-column", lambda a, w: a * w, rows(3, 4), weight(3, 1), exact=True)
+case("broadcast-scalar", lambda a, w: a * w, rows(3, 4), weight(), exact=True)
+case("expand", lambda a: F.expand(a, -1, 3, 4), rows(1, 4), exact=True, bits=True)
+case("sum_to", lambda a: F.sum_to(a, (a.shape[0], 1, 4)), rows(3, 4), exact=True)
+case("chain", lambda a, b: F.exp(a * -0.5) * F.tanh(b) + F.sqrt(a * a + 1.0) / (b * b + 2.0) - F.sigmoid(a), rows(5), rows(5))
+case("chain-long", lambda a, b: sum((F.sigmoid(a * float(k)) * b for k in range(1, 9)), a), rows(5), rows(5))
+case("wide", lambda a, b: a * 3.0 + b, rows(2, 9, 21), rows(2, 9, 21), exact=True)     # longer than a strip of elementwise
+case("scale-by-mean", lambda a: a - a.mean(0), rows(3, 4))
+case("scale-by-total", lambda a: a / (a * a).sum(), rows(3, 4))
+
+# ---- activations
+case("relu", F.relu, rows(3, 4), exact=True, bits=True)
+case("leaky_relu", F.leaky_relu, rows(7), negative_slope=0.25, exact=True, bits=True)
+for _name in "sigmoid tanh".split():
+    case(_name, getattr(F, _name), rows(7))
+for _dim in (1, 2, -1):
+    case(f"softmax-{_dim}", F.softmax, rows(3, 5), dim=_dim)
+    case(f"log_softmax-{_dim}", F.log_softmax, rows(3, 5), dim=_dim)
+case("softmax-rows", F.softmax, rows(3), dim=0)
+case("log_softmax-rows", F.log_softmax, rows(3), dim=0)
+case("softmax-wide", F.softmax, rows(70))
+case("log_softmax-middle", F.log_softmax, rows(3, 37, 2), dim=2)
+
+# ---- shapes
+case("reshape", lambda a: F.reshape(a, a.shape[0], 4, 3) * 2.0, rows(3, 4), exact=True)
+case("reshape-fold", lambda a: F.reshape(a, -1, 4) * 2.0, rows(3, 4), exact=True)
+case("reshape-back", lambda a: F.view(F.reshape(a, -1, 4) * 2.0, -1, 12), rows(3, 4), exact=True)
+case("flatten", lambda a: F.flatten(a, 1), rows(3, 4), exact=True, bits=True)
+case("squeeze", lambda a: F.squeeze(F.unsqueeze(a, 1), 1) * 2.0, rows(4), exact=True)
+case("permute", lambda a: F.permute(a, 0, 3, 1, 2), rows(3, 4, 5), exact=True, bits=True)
+case("permute-batch", lambda a: F.permute(a, 1, 0, 2), rows(3, 4), exact=True, bits=True)
+case("transpose", lambda a: F.transpose(a, 1, 2), rows(3, 4), exact=True, bits=True)
+for _id, _index in (("column", (slice(None), 0)), ("backwards", (slice(None), -1, slice(None, None, -2))), ("range", (slice(None), slice(1, 3))),
+                    ("rest", (Ellipsis, None, slice(2)))):
+    case(f"getitem-{_id}", F.getitem, rows(3, 4), index=_index, exact=True, bits=True)
+case("getitem-rows", lambda a, b: F.cat([a, b], 0)[a.shape[0]:, 1:], rows(3, 4), rows(3, 4), exact=True)
+case("cat", lambda a, b: F.cat([a, b, a], 1), rows(3, 4), rows(2, 4), exact=True)
+case("cat-inner", lambda a, b: F.concat([a, b], 2), rows(3, 4), rows(3, 1), exact=True, bits=True)
+case("cat-rows", lambda a, b: F.cat([a, b], 0), rows(3), rows(3), exact=True, bits=True)
+case("stack", lambda a, b: F.stack([a, b], 1), rows(3), rows(3), exact=True, bits=True)
+
+# ---- reductions: inside a row, over the batch, over both
+for _kind, _exact in (("sum", True), ("mean", False), ("max", "forward"), ("min", "forward")):      # ties share a gradient
+    for _axes in ((1,), (2,), (1, 3), (0,), (0, 1), (0, 2, 3), (0, 1, 2, 3)):
+        case(f"{_kind}-{''.join(map(str, _axes))}", getattr(F, _kind), rows(2, 3, 4), dim=_axes, exact=_exact)
+    case(f"{_kind}-long", getattr(F, _kind), rows(3, 300), dim=2, exact=_exact)        # longer than a chain
+    case(f"{_kind}-folded", lambda a, k=_kind: getattr(F, k)(a.reshape(-1, 4), 0), rows(3, 4), exact=_exact)
+case("sum-keepdim", F.sum, rows(2, 3), dim=1, keepdim=True, exact=True)
+
+# ---- products
+case("matmul-weight", F.matmul, rows(5), weight(5, 7), exact=True)
+case("matmul-weight-3", F.matmul, rows(3, 5), weight(5, 2), exact=True)
+case("matmul-weight-first", lambda a, w: F.matmul(w, a), rows(4, 3), weight(5, 4), exact=True)
+case("matmul-rows", F.matmul, rows(5, 4), rows(4, 7), exact=True)
+case("matmul-heads", F.matmul, rows(2, 3, 4), rows(2, 4, 3), exact=True)
+case("matmul-transposed", lambda a, b: F.matmul(a, F.transpose(b, 1, 2)), rows(3, 4), rows(2, 4), exact=True)
+case("matmul-weights", lambda a, w, v: F.matmul(a, F.matmul(w, v)), rows(4), weight(4, 5), weight(5, 2), exact=True)
+case("matmul-over-batch", lambda a, b: F.matmul(F.transpose(a, 0, 1), b), rows(4), rows(3), exact=True)
+case("matmul-long", F.matmul, rows(2, 270), rows(270, 3), exact=True)                           # longer than a chain
+case("linear", F.linear, rows(6), weight(5, 6), weight(5), exact=True)
+case("linear-plain", F.linear, rows(6), weight(5, 6), exact=True)
+case("linear-wide", F.linear, rows(9), weight(37, 9), weight(37), exact=True)
+case("linear-long", F.linear, rows(270), weight(19, 270), weight(19), exact=True)
+case("linear-many", F.linear, rows(3), weight(270, 3), weight(270), exact=True)
+case("linear-positions", F.linear, rows(3, 6), weight(5, 6), weight(5), exact=True)
+case("linear-folded", lambda x, w, b: F.linear(x.reshape(-1, 6), w, b), rows(3, 6), weight(5, 6), weight(5), exact=True)
+case("linear-relu", lambda x, w, b: F.relu(F.linear(x, w, b)), rows(6), weight(20, 6), weight(20), exact=True)
+case("linear-residual", lambda x, w: F.relu(F.linear(x, w) + x), rows(6), weight(6, 6), exact=True)
+case("linear-of-weights", lambda x, w, v: F.linear(x, F.linear(v, w)), rows(4), weight(4, 6), weight(5, 6), exact=True)
+
+# ---- convolution
+for _id, _shape, _weight, _arguments in (
+        ("plain", IMAGES, (5, 3, 3, 3), {}), ("pad", IMAGES, (5, 3, 3, 3), dict(padding=1)), ("1x1", IMAGES, (18, 3, 1, 1), {}),
+        ("same", IMAGES, (4, 3, 2, 4), dict(padding="same")), ("sides", (2, 5, 6), (3, 2, 3, 3), dict(padding=(0, 2, 1, 0))),
+        ("stride", (2, 9, 8), (4, 2, 3, 3), dict(stride=(2, 3), padding=1)), ("stride-1x1", (3, 7, 7), (4, 3, 1, 1), dict(stride=2)),
+        ("dilation", (2, 9, 8), (3, 2, 3, 2), dict(dilation=(2, 3), padding=(1, 2))), ("groups", (6, 5, 6), (4, 3, 3, 3), dict(groups=2, padding=1)),
+        ("depthwise", (5, 6, 7), (5, 1, 3, 3), dict(groups=5, padding=1)), ("depthwise-double", (3, 7, 8), (6, 1, 3, 3), dict(groups=3, stride=2)),
+        ("everything", (4, 11, 9), (6, 2, 3, 2), dict(stride=(2, 1), padding=(2, 1), dilation=(1, 2), groups=2)),
+        ("5x5", (2, 9, 10), (3, 2, 5, 5), dict(padding=2)), ("7x7", (1, 13, 12), (2, 1, 7, 7), dict(padding=3, stride=2)),
+        ("blocks", (37, 5, 4), (19, 37, 3, 3), dict(padding=1)), ("blocks-5x5", (18, 6, 5), (17, 18, 5, 5), dict(padding=2)),
+        ("blocks-1x1", (270, 2, 2), (3, 270, 1, 1), {}), ("filters", (2, 4, 5), (49, 2, 3, 3), dict(padding=1)),
+        ("wide", (2, 3, 41), (3, 2, 3, 3), dict(padding=1)), ("one-pixel", (3, 3, 3), (4, 3, 3, 3), {})):
+    case(f"conv2d-{_id}", F.conv2d, rows(*_shape), weight(*_weight), weight(_weight[0]), exact=True, **_arguments)
+case("conv2d-no-bias", F.conv2d, rows(*IMAGES), weight(5, 3, 3, 3), exact=True, stride=2)
+case("conv2d-relu", lambda x, w, b: F.relu(F.conv2d(x, w, b, padding=1)), rows(*IMAGES), weight(17, 3, 3, 3), weight(17), exact=True)
+case("conv2d-residual", lambda x, w: F.relu(x + F.conv2d(x, w, None, padding=1)), rows(*IMAGES), weight(3, 3, 3, 3), exact=True)
+case("conv2d-folded", lambda x, w, b: F.conv2d(x.reshape(-1, 1, 7, 8), w, b, padding=1), rows(*IMAGES), weight(2, 1, 3, 3), weight(2), exact=True)
+case("conv2d-depthwise-relu", lambda x, w, b: F.relu(F.conv2d(x, w, b, 1, "same", 1, 5)), rows(5, 6, 7), weight(10, 1, 3, 3), weight(10), exact=True)
+
+# ---- pooling
+for _id, _shape, _a in (
+        ("plain", (2, 8, 6), dict(kernel_size=2)), ("uneven", (3, 7, 9), dict(kernel_size=(2, 3), stride=(3, 2))), ("large", (2, 9, 25), dict(kernel_size=2)),
+        ("overlap", (2, 7, 6), dict(kernel_size=3, stride=1, padding=1)), ("padding", IMAGES, dict(kernel_size=3, stride=2, padding=1)),
+        ("ceil", (2, 6, 7), dict(kernel_size=3, stride=2, ceil_mode=True)),
+        ("ceil-padding", (1, 5, 6), dict(kernel_size=2, stride=3, padding=1, ceil_mode=True)),
+        ("ceil-dropped", (1, 5, 5), dict(kernel_size=2, stride=4, padding=1, ceil_mode=True)),
+        ("gaps", (2, 7, 8), dict(kernel_size=2, stride=3)), ("whole", (3, 4, 5), dict(kernel_size=(4, 5)))):
+    case(f"max_pool2d-{_id}", F.max_pool2d, rows(*_shape), exact=True, bits=True, **_a)
+    for _include in (True, False) if "padding" in _a else (True,):
+        case(f"avg_pool2d-{_id}-{_include}", F.avg_pool2d, rows(*_shape), count_include_pad=_include, **_a)
+case("max_pool2d-dilation", F.max_pool2d, rows(2, 9, 8), kernel_size=(2, 3), stride=1, padding=1, dilation=(2, 1), exact=True, bits=True)
+case("max_pool2d-folded", lambda x: F.max_pool2d(x.reshape(-1, 1, 7, 8), 2), rows(*IMAGES), exact=True, bits=True)
+case("avg_pool2d-folded", lambda x: F.avg_pool2d(x.reshape(-1, 1, 7, 8), 2), rows(*IMAGES), exact=True)
+for _out in ((1, 1), (3, 5), (7, 8), (8, 3), 2):
+    case(f"adaptive_avg_pool2d-{_out}", F.adaptive_avg_pool2d, rows(*IMAGES), output_size=_out)
+
+# ---- batch norm, dropout
+case("batch_norm", lambda x, w, b: F.batch_norm(x, None, None, w, b, training=True, eps=0.1), rows(*IMAGES), weight(3), weight(3))
+case("batch_norm-plain", F.batch_norm, rows(*IMAGES), training=True)
+case("batch_norm-columns", lambda x, w: F.batch_norm(x, weight=w, training=True), rows(5), weight(5), least=2)
+case("batch_norm-relu", lambda x, w, b: F.relu(F.batch_norm(x, None, None, w, b, training=True)), rows(*IMAGES), weight(3), weight(3))
+case("batch_norm-eval", lambda x, m, v, w, b: F.batch_norm(x, m, v, w, b, eps=0.1), rows(*IMAGES), weight(3), weight(3, values=POSITIVE), weight(3), weight(3))
+case("batch_norm-eval-plain", lambda x, m, v: F.batch_norm(x, m, v), rows(*IMAGES), weight(3), weight(3, values=POSITIVE))
+case("batch_norm-folded", lambda x, w, b: F.batch_norm(x.reshape(-1, 4, 3), None, None, w, b, training=True), rows(2, 4, 3), weight(4), weight(4))
+for _p in (0.3, 0.5, 1.0):
+    case(f"dropout-{_p}", F.dropout, rows(3, 5), p=_p, seed=3, step=(7 << 32) + 5, bits=_p == 0.5)
+case("dropout-wide", F.dropout, rows(3, 37), p=0.25, seed=(1 << 40) + 17, step=2)
+case("dropout-folded", lambda x: F.dropout(x.reshape(-1, 5), 0.3, seed=3, step=4), rows(3, 5))
+
+# ---- losses
+CE = F.cross_entropy
+case("cross_entropy", CE, rows(5), labels(5))
+case("cross_entropy-two", CE, rows(2), labels(2))
+case("cross_entropy-wide", CE, rows(40), labels(40), label_smoothing=0.1)
+case("cross_entropy-none", CE, rows(5), labels(5), reduction="none")
+case("cross_entropy-sum", CE, rows(5), labels(5), reduction="sum")
+case("cross_entropy-ignore", CE, rows(5), labels(5), ignore_index=2)
+case("cross_entropy-weight", lambda x, t, w: CE(x, t, w, 2, "mean", 0.1), rows(5), labels(5), weight(5, values=POSITIVE))
+case("cross_entropy-probabilities", CE, rows(5), rows(5, values="probabilities"))
+case("cross_entropy-probabilities-weight", lambda x, t, w: CE(x, t, w, -100, "none", 0.2), rows(5), rows(5, values="probabilities"), weight(5, values=POSITIVE))
+case("cross_entropy-pixels", CE, rows(4, 2, 3), labels(4, 2, 3))
+case("cross_entropy-folded", lambda x, p: CE(x.reshape(-1, 4), F.softmax(p.reshape(-1, 4), 1), reduction="sum"), rows(3, 4), rows(3, 4))
+case("cross_entropy-folded-labels", lambda x, t: CE(x.reshape(-1, 4), t.reshape(-1), ignore_index=1), rows(3, 4), labels(4, 3))
+case("cross_entropy_rows", F.cross_entropy_rows, rows(5), labels(5))
+case("check_labels", lambda x, t: x * F.float(F.check_labels(t, 5)), rows(3), labels(5, 3), exact=True)
+case("nll_loss", lambda x, t: F.nll_loss(F.log_softmax(x, 1), t), rows(5), labels(5))
+case("nll_loss-weight", F.nll_loss, rows(5), labels(5), weight(5, values=POSITIVE))
+case("one_hot", F.one_hot, labels(4, 3), num_classes=4, gradient=False, exact=True, bits=True)
+case("mse_loss", F.mse_loss, rows(3, 4), rows(3, 4))
+case("mse_loss-sum", F.mse_loss, rows(3, 4), rows(3, 4), reduction="sum", exact=True)
+case("mse_rows", F.mse_rows, rows(3, 4), rows(3, 4))
+case("mse_rows-folded", lambda x, y: F.mse_rows(x.reshape(-1, 4), y.reshape(-1, 4)), rows(3, 4), rows(3, 4), exact=True)
+case("accuracy", F.accuracy, rows(5), labels(5), gradient=False, exact=True, bits=True)
+case("accuracy-binary", F.accuracy, rows(1), labels(2), gradient=False, exact=True, bits=True)
+case("accuracy-ignore", F.accuracy, rows(3, 2), labels(3, 2), ignore_index=1, gradient=False, exact=True, bits=True)
+case("accuracy-probabilities", F.accuracy, rows(5), rows(5, values="probabilities"), gradient=False, exact=True, bits=True)
+case("accuracy-folded", lambda x, p: F.accuracy(x.reshape(-1, 2), p.reshape(-1, 2)), rows(4), rows(4), gradient=False, exact=True)
+
+# ---- backward functions, called with what they need
+for _name in "relu sigmoid tanh".split():
+    case(f"{_name}_backward", getattr(F, f"{_name}_backward"), rows(7), rows(7), exact=_name == "relu", bits=_name == "relu")
+case("leaky_relu_backward", F.leaky_relu_backward, rows(7), rows(7), negative_slope=0.25, exact=True, bits=True)
+for _name in "softmax log_softmax".split():
+    case(f"{_name}_backward", getattr(F, f"{_name}_backward"), rows(3, 5), rows(3, 5), dim=1)
+    case(f"{_name}_backward-wide", getattr(F, f"{_name}_backward"), rows(70), rows(70))
+_a = dict(stride=2, padding=1, dilation=1, groups=2)
+case("conv2d_backward", F.conv2d_backward, rows(6, 3, 4), rows(4, 5, 7), weight(6, 2, 3, 3), gradient=False, exact=True, **_a)
+case("conv2d_backward_input", F.conv2d_backward_input, rows(6, 3, 4), rows(4, 5, 7), weight(6, 2, 3, 3), exact=True, **_a)
+case("conv2d_backward_weight", F.conv2d_backward_weight, rows(6, 3, 4), rows(4, 5, 7), weight(6, 2, 3, 3), exact=True, **_a)
+case("linear_backward", F.linear_backward, rows(5), rows(6), weight(5, 6), gradient=False, exact=True)
+case("linear_backward_input", F.linear_backward_input, rows(5), rows(6), weight(5, 6), exact=True)
+case("linear_backward_weight", F.linear_backward_weight, rows(5), rows(6), weight(5, 6), exact=True)
+_a = dict(kernel_size=3, stride=2, padding=1)
+case("max_pool2d_backward", F.max_pool2d_backward, rows(2, 4, 3), rows(2, 7, 5), gradient=False, exact=True, **_a)
+case("avg_pool2d_backward", F.avg_pool2d_backward, rows(2, 4, 3), rows(2, 7, 5), **_a)
+case("adaptive_avg_pool2d_backward", F.adaptive_avg_pool2d_backward, rows(2, 4, 3), rows(2, 7, 5), output_size=(4, 3))
+case("batch_norm_backward", lambda dy, x, w: F.batch_norm_backward(dy, x, None, None, w, True), rows(3, 5), rows(3, 5), weight(3), gradient=False, least=2)
+case("dropout_backward", F.dropout_backward, rows(3, 5), rows(3, 5), p=0.5, seed=3, step=4, bits=True)
+case("cross_entropy_backward", F.cross_entropy_backward, rows(5), labels(5), plan=False)
+case("cross_entropy_backward-weight", lambda x, t, w: F.cross_entropy_backward(x, t, w, 2, "mean", 0.1), rows(5, 2), labels(5, 2),
+     weight(5, values=POSITIVE), plan=False)
+case("nll_loss_backward", F.nll_loss_backward, rows(5), labels(5), plan=False)
+case("mse_loss_backward", F.mse_loss_backward, rows(3, 4), rows(3, 4))
+
+# ---- updates in place
+W, SGD = weight(37), dict(first=0, lr=0.1, momentum=0.0, dampening=0.0, weight_decay=0.0)
+update("sgd", "sgd", [W, W, None], SGD, nesterov=False)
+update("sgd-decay", "sgd", [weight(5, 60), weight(5, 60), None], dict(SGD, weight_decay=0.5), nesterov=False)
+update("sgd-momentum", "sgd", [W, W, W], dict(SGD, momentum=0.9, dampening=0.25, weight_decay=0.1), nesterov=False)
+update("sgd-nesterov", "sgd", [weight(5, 60)] * 3, dict(SGD, momentum=0.9), nesterov=True)
+update("sgd-first", "sgd", [W, W, W], dict(SGD, first=1, momentum=0.9, dampening=0.5), nesterov=True)
+ADAM = dict(lr=0.1, beta1=0.8, beta2=0.9, eps=0.01, weight_decay=0.25, correction1=0.4, correction2=0.3)
+update("adam", "adam", [W, W, W, weight(37, values=POSITIVE)], ADAM, decoupled=False)
+update("adamw", "adam", [weight(5, 60)] * 3 + [weight(5, 60, values=POSITIVE)], ADAM, decoupled=True)
+STATISTICS = [weight(21), weight(21, values=POSITIVE), count(), weight(21), weight(21, values=POSITIVE)]
+update("batch_norm_update", "batch_norm_update", STATISTICS, {}, momentum=0.25, count=6)
+update("batch_norm_update-average", "batch_norm_update", STATISTICS, {}, momentum=None, count=6)
+update("batch_norm_update-one", "batch_norm_update", STATISTICS, {}, momentum=0.25, count=1)

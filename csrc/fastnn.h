@@ -103,7 +103,7 @@ conv2d_forward   y[o, p, q] = relu(residual + (bias[o] + sum_{i,u,v} x[g(o) + i,
             where <= 25, else 8; 256 where the kernel is 1x1. One FMA chain from +0 a block, block sums added ascending.
 conv2d_backward_input   dx = the transpose of the forward: sum over (block of filters, u, v, filter), blocks as above.
 conv2d_backward_weight  dweight[o, i, u, v] = sum over images and pixels of dy[o, p, q] x[...]: for each group ascending, for each
-            block of output pixels (as many whole rows as hold 32; a row wider than 32 is cut after every 32) an FMA chain a
+            block of output pixels (as many whole rows as hold 64; a row wider than 64 is cut after every 64) an FMA chain a
             lane, block sums added ascending a lane to +0, lanes past n dropped; at last a tree over lanes (i+8, i+4, i+2, i+1).
 conv2d_pack  weights for LANES 1 in the order that conv2d_forward wants: its own business, filters of a group rounded up to
             a multiple of 16: groups * ceil(filters / groups / 16) * 16 * (channels / groups) * u * v floats.

@@ -4,8 +4,7 @@
 #define FASTNN_CONV2D_WEIGHT_H
 #include "conv2d_batch.h"
 
-enum { CHAIN_PIXELS = 32, WEIGHT_UNIT = 8,                /* of filters and of taps */
-       ENOUGH_TAPS = 32 };                                /* to copy dy for */
+enum { CHAIN_PIXELS = 64, WEIGHT_UNIT = 8 };              /* of filters and of taps */
 
 typedef struct {
     const conv2d_map *m;
@@ -16,7 +15,7 @@ typedef struct {
     int64_t copy_rows, lines, pitch;                      /* pixel rows copied at once; what one channel's copy holds */
     int64_t a_tap[CHAIN_PIXELS], b_tap[CHAIN_PIXELS];
     int64_t *tap;
-    float *dy_copy, *copy, *state;
+    float *copy, *state;
 } conv2d_weight_plan;
 
 /* Where each tap of a part begins in the copy. */
@@ -33,21 +32,18 @@ static void conv2d_weight_taps(conv2d_weight_plan *p, const rectangle *part) {
 static void conv2d_weight_tiles(const conv2d_weight_plan *p, const rectangle *at, const float *copy, const float *dy,
                                 int64_t images, const rectangle *part) {
     const int64_t plane = p->m->y_height * p->m->y_width * IMAGES, step = part->lines * IMAGES;
-    const tile_shape *shape = tile_choose(part->cells, part->lines);
+    /* few filters, so that their dy (64 pixels of 64 bytes each) leaves half of L1 to x */
+    const tile_shape *shape = tile_choose(part->cells <= 6 ? part->cells : 4, part->lines);
     tile t = {.a_tap = p->a_tap, .b_tap = p->b_tap, .taps = at->lines, .count = at->cells,
               .a_step = p->column.pixel * IMAGES, .b_step = IMAGES, .add = 1};
-    const int64_t pixels = at->lines * at->cells, copied = part->lines >= ENOUGH_TAPS ? (pixels | 1) * IMAGES : 0;
     dy += part->cell * plane + (at->line * p->m->y_width + at->cell) * IMAGES;
-    for (int64_t f = 0; f < part->cells; f += shape->f) {
-        if (copied)                                       /* to an odd distance: planes may lie on the same sets of L1 */
-            for (int i = 0; i < smaller(shape->f, part->cells - f); i++)
-                copy_images(p->dy_copy + i * copied, dy + (f + i) * plane, pixels, 1);
+    for (int64_t f = 0; f < part->cells; f += shape->f)
         for (int piece = 0; piece < images; piece += VF) {
             t.lanes = (int)smaller(VF, images - piece);
             t.y = p->state + f * step + piece;
             for (int i = 0; i < shape->f; i++) {
                 const int64_t filter = smaller(i, part->cells - 1 - f);
-                t.b[i] = copied ? p->dy_copy + filter * copied + piece : dy + (f + filter) * plane + piece;
+                t.b[i] = dy + (f + filter) * plane + piece;
                 t.y_f[i] = filter * step;
             }
             for (int64_t k = 0; k < part->lines; k += shape->p) {
@@ -59,7 +55,6 @@ static void conv2d_weight_tiles(const conv2d_weight_plan *p, const rectangle *at
                 shape->run[TILE_VV](&t);
             }
         }
-    }
 }
 
 /* dweight of a rectangle: lines are taps, cells are filters of the group of channels. */
@@ -129,13 +124,12 @@ static void conv2d_weight_chains(conv2d_weight_plan *p) {
     p->pitch = copy_lines(&p->column, p->columns) | 1;
     for (int64_t i = 0; i < p->rows; i++) {
         p->a_tap[i] = i * p->row.pixel * p->pitch * IMAGES;
-        p->b_tap[i] = i * p->columns * IMAGES;
+        p->b_tap[i] = i * m->y_width * IMAGES;
     }
 }
 
 static void conv2d_weight(const conv2d_backward_weight_args *a, const job *j) {
-    enum { STATE = 6144, TAPS = 2 * STATE / IMAGES, DY = TILE_F * (CHAIN_PIXELS + 1),      /* vectors */
-           COPY = SCRATCH_FLOATS / IMAGES - STATE - TAPS - DY };
+    enum { STATE = 6144, TAPS = 2 * STATE / IMAGES, COPY = SCRATCH_FLOATS / IMAGES - STATE - TAPS };  /* vectors */
     const conv2d_forward_args f = {
         .channels = a->channels, .height = a->height, .width = a->width, .filters = a->filters,
         .out_height = a->out_height, .out_width = a->out_width, .kernel = {a->kernel[0], a->kernel[1]},
@@ -145,8 +139,7 @@ static void conv2d_weight(const conv2d_backward_weight_args *a, const job *j) {
     conv2d_forward_map(&m, &f);
     conv2d_weight_plan p = {.m = &m, .n = j->n, .x_stride = a->x.stride, .dy_stride = a->dy.stride,
                             .state = j->scratch, .tap = (int64_t *)(j->scratch + STATE * IMAGES),
-                            .dy_copy = j->scratch + (STATE + TAPS) * IMAGES,
-                            .copy = j->scratch + (STATE + TAPS + DY) * IMAGES};
+                            .copy = j->scratch + (STATE + TAPS) * IMAGES};
     conv2d_weight_chains(&p);
     const int64_t area = m.taps[0] * m.taps[1], taps = m.channels * area;
     const int64_t lines = ceil_div(taps, WEIGHT_UNIT), cells = ceil_div(m.filters, WEIGHT_UNIT);

@@ -24,7 +24,10 @@ typedef struct {
     int relu;
 } tile;
 
-static inline vf tile_load(const float *p, int scalar) { return vf_held(scalar ? vf_set1(*p) : vf_load(p)); }
+static inline vf tile_load(const float *p, int scalar, int uses) {
+    const vf a = scalar ? vf_set1(*p) : vf_load(p);
+    return uses > 1 ? vf_held(a) : a;
+}
 
 static inline vi tile_mask(int lanes) {
     int32_t index[VF];
@@ -51,16 +54,16 @@ static inline __attribute__((always_inline)) void tile_body(const tile *t, const
         for (int64_t i = count; i > 0; i--, ia += a_step, ib += b_step) {
             if (F > P) {                                              /* hold the shorter side in registers */
                 vf va[TILE_P];
-                UNROLL for (int p = 0; p < P; p++) va[p] = tile_load(a[p] + ia, a_scalar);
+                UNROLL for (int p = 0; p < P; p++) va[p] = tile_load(a[p] + ia, a_scalar, F);
                 UNROLL for (int f = 0; f < F; f++) {
-                    const vf vb = tile_load(b[f] + ib, b_scalar);
+                    const vf vb = tile_load(b[f] + ib, b_scalar, P);
                     UNROLL for (int p = 0; p < P; p++) sum[f][p] = vf_fma(va[p], vb, sum[f][p]);
                 }
             } else {
                 vf vb[TILE_F];
-                UNROLL for (int f = 0; f < F; f++) vb[f] = tile_load(b[f] + ib, b_scalar);
+                UNROLL for (int f = 0; f < F; f++) vb[f] = tile_load(b[f] + ib, b_scalar, P);
                 UNROLL for (int p = 0; p < P; p++) {
-                    const vf va = tile_load(a[p] + ia, a_scalar);
+                    const vf va = tile_load(a[p] + ia, a_scalar, F);
                     UNROLL for (int f = 0; f < F; f++) sum[f][p] = vf_fma(va, vb[f], sum[f][p]);
                 }
             }
@@ -83,7 +86,7 @@ static inline __attribute__((always_inline)) void tile_body(const tile *t, const
 
 /* The shapes (F, P): as many sums as registers hold beside the shorter side and one of the longer. */
 #if VF_REGISTERS >= 32
-#define TILE_SHAPES(X) X(8, 3) X(6, 4) X(5, 5) X(4, 6) X(3, 8) X(2, 8) X(1, 8) X(16, 1) X(8, 1) X(4, 1)
+#define TILE_SHAPES(X) X(8, 3) X(6, 4) X(5, 5) X(4, 6) X(3, 8) X(2, 8) X(1, 8) X(8, 1) X(4, 1)
 #else
 #define TILE_SHAPES(X) X(4, 3) X(3, 4) X(6, 2) X(2, 6) X(1, 8) X(8, 1) X(4, 1)
 #endif

@@ -164,21 +164,32 @@ def channels_last_hint(given, expected):
 
 
 class LoadedModel(Model):
-    """What nn.load returns: the saved graphs (inference, and training where it differs), replayed."""
+    """What nn.load returns: the saved graphs (inference, and training where it differs), replayed. Its parameters and buffers
+    are its attributes, under their names; `state` are the names that stand in its state dict."""
 
-    def __init__(self, graphs, holders):
+    def __init__(self, graphs, holders, state):
         Module.__init__(self)
-        self._graphs, self._holders = graphs, holders
         from .parameter import Parameter
+        self._graphs, self._holders, self._state = graphs, holders, tuple(state)
         for name, holder in holders.items():
-            holder.name = name
             if not isinstance(holder, Parameter):
                 self._buffers[name] = holder
-            self.__dict__[name] = holder
         first = graphs["eval"]
         names = [v.node.attrs["name"] for v in first.inputs]
-        self._input_names = names if all(names) and not names[0].startswith("input") else None
+        self._input_names = None if names == [f"input{i}" for i in range(len(names))] else names
         self._input_shapes = [tuple(v.shape[1:]) for v in first.inputs]
+
+    def __getattr__(self, name):
+        holders = self.__dict__.get("_holders", {})
+        if name in holders:
+            return holders[name]
+        raise AttributeError(f"the loaded model has no attribute {name!r}")
+
+    def _own(self, kind):
+        return ((name, holder) for name, holder in self._holders.items() if isinstance(holder, kind))
+
+    def _entries(self):
+        return {name: self._holders[name] for name in self._state}
 
     def forward(self, *inputs):
         graph = self._graphs["train"] if "train" in self._graphs and self.training else self._graphs["eval"]
@@ -189,7 +200,8 @@ class LoadedModel(Model):
         session = g.current()
         new = graph.replay(inputs, inputs[0].shape[0])
         for path, value in graph.layers.items():
-            session.layers.setdefault(path, new[value])
+            if path:
+                session.layers.setdefault(path, new[value])
         session.updates.extend((new[s], new[v]) for s, v in graph.updates)
         outputs = {name: new[v] for name, v in graph.outputs.items()}
         return outputs["output"] if list(outputs) == ["output"] else outputs

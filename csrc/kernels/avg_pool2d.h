@@ -32,7 +32,13 @@ static inline void K(window_spread)(float *dx, V dy, int64_t width, extent h, ex
 static inline __attribute__((always_inline))
 void K(avg_row)(float *restrict y, const float *restrict x, int64_t count, float divisor, int64_t width, int64_t step,
                 int64_t rows, int64_t columns, int64_t column) {
-    for (int64_t q = 0; q < count; q++)
+    int64_t q = 0;
+    for (; LANES == 1 && rows == 2 && columns == 2 && step == 2 && q + 4 <= count; q += 4) {
+        quad tap[4];
+        quad_taps(tap, x + 2 * q, width);
+        *(quad *)(y + q) = (((tap[0] + 0.0f) + tap[1]) + tap[2] + tap[3]) / divisor;
+    }
+    for (; q < count; q++)
         for (int l = 0; l < LANES; l += VL) {
             V sum = v_set1(0.0f);
             for (int64_t u = 0; u < rows; u++)

@@ -23,7 +23,17 @@ static inline __attribute__((always_inline))
 void K(max_row)(float *restrict y, const float *restrict x, int64_t count, int64_t row, int64_t step, int64_t rows,
                 int64_t columns, int64_t column) {
     V unused;
-    for (int64_t q = 0; q < count; q++)
+    int64_t q = 0;
+    for (; LANES == 1 && rows == 2 && columns == 2 && step == 2 && column == 1 && q + 4 <= count; q += 4) {
+        quad tap[4];
+        quad_taps(tap, x + 2 * q, row);
+        for (int t = 1; t < 4; t++) {
+            quad_mask better = (quad_mask)(tap[t] > tap[0]) | (quad_mask)(tap[t] != tap[t]);
+            tap[0] = (quad)(((quad_mask)tap[t] & better) | ((quad_mask)tap[0] & ~better));
+        }
+        *(quad *)(y + q) = tap[0];
+    }
+    for (; q < count; q++)
         for (int l = 0; l < LANES; l += VL)
             v_store(y + q * LANES + l, K(window_max)(x + q * step * LANES + l, row, column, rows, columns, &unused));
 }

@@ -16,6 +16,16 @@ static inline taps whole_windows(int64_t outputs, int64_t stride, int64_t paddin
     return (taps){begin, room < 0 ? begin : larger(begin, smaller(room / stride + 1, outputs))};
 }
 
+/* four windows of 2 x 2 side by side: their taps in row-major order (rows `row` floats apart, LANES 1) */
+typedef int32_t quad_mask __attribute__((vector_size(16)));
+static inline void quad_taps(quad *tap, const float *x, int64_t row) {
+    for (int u = 0; u < 2; u++, x += row) {
+        quad a = *(const quad *)x, b = *(const quad *)(x + 4);
+        tap[2 * u] = __builtin_shufflevector(a, b, 0, 2, 4, 6);
+        tap[2 * u + 1] = __builtin_shufflevector(a, b, 1, 3, 5, 7);
+    }
+}
+
 /* A row of windows with the sizes that are common known to the compiler, so that it unrolls them, and vectorises LANES 1:
    POOL_ROW(function, arguments before, step, rows, columns, column) */
 #define POOL_ROW(f, step, rows, columns, column, ...) \

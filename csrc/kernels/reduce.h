@@ -60,7 +60,7 @@ static void reduce_rows(float *y, const float *x, int64_t rows, int64_t count, i
         return;
     }
     for (; r < rows; r++) {
-        float best = x[r * count];
+        float best = count > 0 ? x[r * count] : 0;
         for (int64_t i = 1; i < count; i++) {
             float v = x[r * count + i];
             best = ((kind == REDUCE_MAX ? v > best : v < best) || v != v) ? v : best;

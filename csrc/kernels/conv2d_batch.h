@@ -23,13 +23,28 @@ static inline copy_axis copy_axis_of(const conv2d_map *m, int axis) {
 typedef struct {
     copy_axis row, column;
     int64_t rows, columns, pitch, block;                  /* pixels of a chunk; vectors of a copied row; channels at once */
-    int64_t *a_tap, *b_tap;
+    int64_t entries, a_step, b_step;                      /* of the tables; from term to term of an entry */
+    int64_t *a_tap, *b_tap, *a_some, *b_some;             /* all taps; those of a tile at the border */
+    slice inside[2];                                      /* pixels with no taps outside x: rows, columns */
     float *copy;
 } conv2d_chunks;
 
+/* The tables of taps [u) x [v); with a single channel only of u, v being terms. */
+static int64_t conv2d_tables(const conv2d_map *m, const conv2d_chunks *c, slice u, slice v, int64_t *a_tap, int64_t *b_tap) {
+    const int64_t v_end = m->channels == 1 ? smaller(v.end, v.begin + 1) : v.end;
+    int64_t n = 0;
+    for (int64_t i = u.begin; i < u.end; i++)
+        for (int64_t k = v.begin; k < v_end; k++) {
+            const int64_t line = c->row.tap0 + i * c->row.tap, column = c->column.tap0 + k * c->column.tap;
+            a_tap[n] = (line * c->block * c->pitch + column) * IMAGES;
+            b_tap[n++] = i * m->w_tap[0] + k * m->w_tap[1];
+        }
+    return n;
+}
+
 /* False if scratch is too small for a single pixel. */
 static int conv2d_chunks_of(conv2d_chunks *c, const conv2d_map *m, float *scratch) {
-    const int64_t taps = m->taps[0] * m->taps[1], capacity = (SCRATCH_FLOATS - 4 * taps) / IMAGES - 1;
+    const int64_t taps = m->taps[0] * m->taps[1], capacity = (SCRATCH_FLOATS - 8 * taps) / IMAGES - 1;
     enum { ENOUGH = 6144 };                               /* vectors: leaves half of a 1 MB L2 to the rest */
     c->row = copy_axis_of(m, 0);
     c->column = copy_axis_of(m, 1);
@@ -47,14 +62,13 @@ static int conv2d_chunks_of(conv2d_chunks *c, const conv2d_map *m, float *scratc
     while (c->rows > 1 && copy_lines(&c->row, c->rows) * c->block * c->pitch > ENOUGH) c->rows = ceil_div(c->rows, 2);
     if (taps > SCRATCH_FLOATS / 16 || copy_lines(&c->row, c->rows) * c->block * c->pitch > capacity) return 0;
     c->copy = scratch;
-    c->a_tap = (int64_t *)(scratch + SCRATCH_FLOATS) - 2 * taps;
-    c->b_tap = c->a_tap + taps;
-    for (int64_t u = 0; u < m->taps[0]; u++)
-        for (int64_t v = 0; v < m->taps[1]; v++) {
-            const int64_t line = c->row.tap0 + u * c->row.tap, column = c->column.tap0 + v * c->column.tap;
-            c->a_tap[u * m->taps[1] + v] = (line * c->block * c->pitch + column) * IMAGES;
-            c->b_tap[u * m->taps[1] + v] = u * m->w_tap[0] + v * m->w_tap[1];
-        }
+    c->a_tap = (int64_t *)(scratch + SCRATCH_FLOATS) - 4 * taps;
+    c->b_tap = c->a_tap + taps, c->a_some = c->b_tap + taps, c->b_some = c->a_some + taps;
+    c->entries = conv2d_tables(m, c, (slice){0, m->taps[0]}, (slice){0, m->taps[1]}, c->a_tap, c->b_tap);
+    c->a_step = (m->channels == 1 ? c->column.tap : c->pitch) * IMAGES;
+    c->b_step = m->channels == 1 ? m->w_tap[1] : m->w_channel;
+    c->inside[0] = conv2d_inside(m, 0, m->height, m->rows);
+    c->inside[1] = conv2d_inside(m, 1, m->width, m->columns);
     return 1;
 }
 
@@ -90,20 +104,43 @@ static void conv2d_copy(const conv2d_map *m, const conv2d_chunks *c, const float
         }
 }
 
+/* The taps of a tile of pixels [first, last] of `at`, without those that lie outside x for all of them. */
+static void conv2d_tile_taps(tile *t, const conv2d_map *m, const conv2d_chunks *c, const rectangle *at,
+                             int64_t first, int64_t last, int64_t channels) {
+    const int64_t top = at->line + first / at->cells, bottom = at->line + last / at->cells;
+    const int64_t left = at->cell + (top == bottom ? first % at->cells : 0);
+    const int64_t right = at->cell + (top == bottom ? last % at->cells : at->cells - 1);
+    t->a_tap = c->a_tap, t->b_tap = c->b_tap, t->taps = c->entries;
+    t->count = m->channels == 1 ? m->taps[1] : channels;
+    if (top >= c->inside[0].begin && bottom < c->inside[0].end && left >= c->inside[1].begin && right < c->inside[1].end) return;
+    const slice u = conv2d_taps_inside(m, 0, m->height, top, bottom), v = conv2d_taps_inside(m, 1, m->width, left, right);
+    t->a_tap = c->a_some, t->b_tap = c->b_some;
+    t->taps = conv2d_tables(m, c, u, v, c->a_some, c->b_some);
+    if (m->channels == 1) t->count = v.end - v.begin;
+}
+
+/* Whether tiles of p pixels had better begin anew in each row, as more taps at the border can be left out then. */
+static int conv2d_rowwise(const conv2d_map *m, const rectangle *at, int64_t p) {
+    int64_t taps = 0;
+    for (int64_t q = 0; q < at->cells; q += p) {
+        const slice v = conv2d_taps_inside(m, 1, m->width, at->cell + q, at->cell + smaller(q + p, at->cells) - 1);
+        taps += (v.end - v.begin) * p;
+    }
+    return taps < at->cells * m->taps[1];
+}
+
 /* Tiles over the pixels `at` and filters [first, end) of group g, for the channels that begin at `channel`. */
 static void conv2d_tiles(const conv2d_map *m, const conv2d_chunks *c, const rectangle *at, int64_t g, int64_t channel,
                          int64_t first, int64_t end) {
     const int64_t vectors = at->lines * at->cells * PIECES, plane = m->y_height * m->y_width * IMAGES;
+    const int64_t channels = smaller(c->block, m->channels - channel), offset = g * m->filters * plane;
     const tile_shape *shape = tile_choose(end - first, vectors);
     const int last = channel + c->block >= m->channels;
-    const int64_t offset = g * m->filters * plane;
+    const int64_t run = conv2d_rowwise(m, at, ceil_div(shape->p, PIECES)) ? at->cells * PIECES : vectors;
     float bias[TILE_F];
-    tile t = {
-        .a_tap = c->a_tap, .b_tap = c->b_tap, .taps = m->taps[0] * m->taps[1],
-        .count = smaller(c->block, m->channels - channel), .a_step = c->pitch * IMAGES, .b_step = m->w_channel,
-        .lanes = VF, .add = channel > 0, .y = m->y + offset, .bias = last && m->bias ? bias : NULL,
-        .residual = last && m->residual ? m->residual + offset : NULL, .relu = last && m->relu,
-    };
+    tile t = {.a_step = c->a_step, .b_step = c->b_step, .lanes = VF, .add = channel > 0, .y = m->y + offset,
+              .bias = last && m->bias ? bias : NULL, .residual = last && m->residual ? m->residual + offset : NULL,
+              .relu = last && m->relu};
     for (int64_t f = first; f < end; f += shape->f) {
         for (int i = 0; i < shape->f; i++) {
             const int64_t filter = smaller(f + i, end - 1);
@@ -111,18 +148,21 @@ static void conv2d_tiles(const conv2d_map *m, const conv2d_chunks *c, const rect
             t.y_f[i] = filter * plane;
             if (m->bias) bias[i] = m->bias[g * m->filters + filter];
         }
-        int64_t row = 0, column = 0, piece = 0;
-        for (int64_t p = 0; p < vectors; p += shape->p) {
-            for (int i = 0; i < shape->p; i++) {
-                t.a[i] = c->copy + (row * c->row.pixel * c->block * c->pitch + column * c->column.pixel) * IMAGES + piece * VF;
-                t.y_p[i] = ((m->y_first[0] + (at->line + row) * m->y_step[0]) * m->y_width
-                            + m->y_first[1] + (at->cell + column) * m->y_step[1]) * IMAGES + piece * VF;
-                if (p + i + 1 >= vectors) continue;       /* the last vector again */
-                if (++piece == PIECES) piece = 0, column++;
-                if (column == at->cells) column = 0, row++;
+        for (int64_t begin = 0; begin < vectors; begin += run)
+            for (int64_t p = begin; p < begin + run; p += shape->p) {
+                const int64_t p_last = smaller(p + shape->p, begin + run) - 1;
+                int64_t row = p / PIECES / at->cells, column = p / PIECES % at->cells, piece = p % PIECES;
+                for (int i = 0; i < shape->p; i++) {
+                    t.a[i] = c->copy + (row * c->row.pixel * c->block * c->pitch + column * c->column.pixel) * IMAGES + piece * VF;
+                    t.y_p[i] = ((m->y_first[0] + (at->line + row) * m->y_step[0]) * m->y_width
+                                + m->y_first[1] + (at->cell + column) * m->y_step[1]) * IMAGES + piece * VF;
+                    if (p + i >= p_last) continue;        /* the last vector again */
+                    if (++piece == PIECES) piece = 0, column++;
+                    if (column == at->cells) column = 0, row++;
+                }
+                conv2d_tile_taps(&t, m, c, at, p / PIECES, p_last / PIECES, channels);
+                shape->run[TILE_VS](&t);
             }
-            shape->run[TILE_VS](&t);
-        }
     }
 }
 

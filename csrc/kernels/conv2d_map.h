@@ -28,6 +28,24 @@ static inline int64_t conv2d_block(const int64_t *kernel) {
     return area == 1 ? 256 : area <= 9 ? 32 : area <= 25 ? 16 : 8;
 }
 
+/* Pixels of the grid along one axis that have every tap inside x: [first, end). */
+static inline slice conv2d_inside(const conv2d_map *m, int axis, int64_t size, int64_t count) {
+    const int64_t last = (m->taps[axis] - 1) * m->x_tap[axis], low = m->x_first[axis] + smaller(0, last);
+    const int64_t high = m->x_first[axis] + larger(0, last), step = m->x_step[axis];
+    const int64_t begin = low < 0 ? ceil_div(-low, step) : 0, end = high < size ? (size - 1 - high) / step + 1 : 0;
+    return (slice){begin, smaller(end, count)};
+}
+
+/* The taps [first, end) along one axis that lie inside x for one of the pixels [from, to] at least. */
+static inline slice conv2d_taps_inside(const conv2d_map *m, int axis, int64_t size, int64_t from, int64_t to) {
+    const int64_t tap = m->x_tap[axis], step = m->x_step[axis], first = m->x_first[axis];
+    const int64_t low = first + (tap < 0 ? from : to) * step, high = first + (tap < 0 ? to : from) * step;
+    slice s = {0, m->taps[axis]};
+    while (s.begin < s.end && (tap < 0 ? low + s.begin * tap >= size : low + s.begin * tap < 0)) s.begin++;
+    while (s.begin < s.end && (tap < 0 ? high + (s.end - 1) * tap < 0 : high + (s.end - 1) * tap >= size)) s.end--;
+    return s;
+}
+
 /* A rectangle of units: lines first .. first + count, in each of them cells .. */
 typedef struct { int64_t line, lines, cell, cells; } rectangle;
 

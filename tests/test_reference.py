@@ -481,7 +481,8 @@ def test_sgd(numbers):
     for i, g in enumerate(gradients):
         made = graph.OPS["sgd"].reference(new, g, v if numbers[1] else None, int(i == 0), *numbers, nesterov=nesterov)
         new, v = made if numbers[1] else (made, v)
-    np.testing.assert_allclose(new, [naive_sgd(w[i], [g[i] for g in gradients], *numbers, nesterov) for i in range(4)], rtol=1e-12)
+    expected = [naive_sgd(w[i], [g[i] for g in gradients], *numbers, nesterov) for i in range(4)]
+    np.testing.assert_allclose(new, expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("decoupled", [False, True])
@@ -490,7 +491,8 @@ def test_adam(decoupled):
     w, gradients = normal(4), [normal(4) for _ in range(3)]
     new, m, v = w, np.zeros(4), np.zeros(4)
     for t, g in enumerate(gradients, 1):
-        new, m, v = graph.OPS["adam"].reference(new, g, m, v, lr, beta1, beta2, eps, weight_decay, 1 - beta1 ** t, 1 - beta2 ** t,
+        corrections = 1 - beta1 ** t, 1 - beta2 ** t
+        new, m, v = graph.OPS["adam"].reference(new, g, m, v, lr, beta1, beta2, eps, weight_decay, *corrections,
                                                 decoupled=decoupled)
     for i in range(4):
         x, first, second = w[i], 0.0, 0.0

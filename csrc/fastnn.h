@@ -75,7 +75,6 @@ reduce      x as (outer, count, inner) -> y (outer, inner): sum, mean (sum / cou
 batch_sum   x as (outer, features) per image -> y[features] = sum over images and outer; mean: divided by n * outer.
             Lane l of group g is image 16 g + l: a double a lane and feature over ascending (g, outer), then the tree over
             lanes (i+8, i+4, i+2, i+1), rounded once to float32.
-batch_sum_backward  dx[outer, f] = dy[f] (mean: dy[f] / (n * outer)).
 channel_sum y[c] = sum over images and pixels of x[c, p] (a bias gradient): chains of 256 pixels a lane, block sums
             added ascending, the tree over lanes, groups added ascending.
 matmul      y[i, j] = sum_k a[i, k] b[k, j] a row; a_const / b_const (plain) are read instead of a / b when not NULL; strides in

@@ -249,6 +249,7 @@ case("cross_entropy-folded-labels", lambda x, t: CE(x.reshape(-1, 4), t.reshape(
 case("cross_entropy_rows", F.cross_entropy_rows, rows(5), labels(5))
 case("check_labels", lambda x, t: x * F.float(F.check_labels(t, 5)), rows(3), labels(5, 3), exact=True)
 case("nll_loss", lambda x, t: F.nll_loss(F.log_softmax(x, 1), t), rows(5), labels(5))
+case("nll_loss-none", F.nll_loss, rows(5), labels(5), reduction="none", ignore_index=2)
 case("nll_loss-weight", F.nll_loss, rows(5), labels(5), weight(5, values=POSITIVE))
 case("one_hot", F.one_hot, labels(4, 3), num_classes=4, gradient=False, exact=True, bits=True)
 case("mse_loss", F.mse_loss, rows(3, 4), rows(3, 4))

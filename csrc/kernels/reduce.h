@@ -1,4 +1,4 @@
-/* reduce, and sums over the batch: batch_sum, batch_sum_backward, channel_sum. */
+/* reduce, and sums over the batch: batch_sum, channel_sum. */
 #include "slice.h"
 
 #if LANES == 16
@@ -141,11 +141,3 @@ static void K(channel_sum)(const channel_sum_args *a, const job *j) {
             }
 }
 #endif
-
-static void K(batch_sum_backward)(const batch_sum_backward_args *a, const job *j) {
-    slice s = slice_of(j, a->outer * a->features, 16);
-    const float *dy = a->dy;
-    float *dx = a->dx.p + j->group * a->dx.stride, divisor = a->mean ? (float)(j->n * a->outer) : 1.0f;
-    for (int64_t i = s.begin; i < s.end; i++)
-        for (int l = 0; l < LANES; l += VL) v_store(dx + i * LANES + l, v_set1(dy[i % a->features] / divisor));
-}

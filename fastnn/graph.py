@@ -29,7 +29,7 @@ class Batch:
     def at(self, n):
         """The number for n rows: an int where it is one."""
         if isinstance(self.coefficient, float) or self.power < 0:
-            return float(self.coefficient) * n if self.power > 0 else float(self.coefficient) / n
+            return float(self.coefficient) * n if self.power > 0 else float(self.coefficient) / n if n else float("inf")
         value = self.coefficient * n
         if value.denominator != 1:
             raise ValueError(f"{n} rows cannot be cut into {self!r}")

@@ -13,7 +13,8 @@ typedef struct {
     plane_axis row, column;
     int64_t rows, columns;                                /* pixels of a chunk */
     int64_t height, width, channel;                       /* of a plane; floats a channel */
-    int64_t *a_tap, *b_tap;
+    int along;                                            /* a single channel: a tile's terms are v, not channels */
+    int64_t entries, a_step, *a_tap, *b_tap;              /* of the tables of taps */
     float *sums, *copy;
 } conv2d_planes;
 
@@ -49,8 +50,12 @@ static int conv2d_planes_of(conv2d_planes *c, const conv2d_map *m, float *scratc
     c->a_tap = (int64_t *)(scratch + SUMS);
     c->b_tap = c->a_tap + taps;
     c->copy = scratch + SUMS + 4 * taps;
-    for (int64_t t = 0; t < taps; t++) {
-        const int64_t u = t / m->taps[1] * c->row.tap - c->row.start, v = t % m->taps[1] * c->column.tap - c->column.start;
+    c->along = m->channels == 1 && c->column.phases == 1 && taps > 0;
+    c->a_step = c->along ? c->column.tap : c->channel;
+    c->entries = c->along ? m->taps[0] : taps;
+    for (int64_t t = 0; t < c->entries; t++) {
+        const int64_t tap = c->along ? t * m->taps[1] : t;
+        const int64_t u = tap / m->taps[1] * c->row.tap - c->row.start, v = tap % m->taps[1] * c->column.tap - c->column.start;
         const int64_t plane = u % c->row.phases * c->column.phases + v % c->column.phases;
         c->a_tap[t] = (plane * c->height + u / c->row.step) * c->width + v / c->column.step;
     }
@@ -70,10 +75,11 @@ static void conv2d_planes_copy(const conv2d_map *m, const conv2d_planes *c, cons
                 const int64_t begin = smaller(width, first < 0 ? ceil_div(-first, step) : 0);
                 const int64_t end = larger(begin, smaller(width, first < inside ? (inside - 1 - first) / step + 1 : 0));
                 const float *line = x + (i * m->height + row) * m->width + first;
-                for (int64_t l = 0; l < begin; l++) y[l] = 0;
-                if (step == 1) __builtin_memcpy(y + begin, line + begin, (size_t)(end - begin) * sizeof *y);
-                else for (int64_t l = begin; l < end; l++) y[l] = line[l * step];
-                for (int64_t l = end; l < width; l++) y[l] = 0;
+                /* whole vectors: what they write past the row's end is overwritten later */
+                for (int64_t l = 0; l < begin; l += VF) vf_store(y + l, vf_set1(0));
+                for (int64_t l = begin; step == 1 && l < end; l += VF) vf_store(y + l, vf_load_run(line + l, end - l));
+                for (int64_t l = begin; step != 1 && l < end; l++) y[l] = line[l * step];
+                for (int64_t l = end; l < width; l += VF) vf_store(y + l, vf_set1(0));
             }
 }
 
@@ -82,12 +88,13 @@ static void conv2d_image_pixels(const conv2d_map *m, const conv2d_planes *c, con
                                 int64_t first, int64_t end) {
     const int64_t vectors = ceil_div((at->lines - 1) * c->width + at->cells, VF), plane = m->y_height * m->y_width;
     const tile_shape *shape = tile_choose(end - first, vectors);
-    tile t = {.a_tap = c->a_tap, .b_tap = c->b_tap, .taps = m->taps[0] * m->taps[1], .a_step = c->channel,
-              .b_step = m->w_channel, .lanes = VF, .y = c->sums};
-    for (int64_t k = 0; k < t.taps; k++) c->b_tap[k] = k / m->taps[1] * m->w_tap[0] + k % m->taps[1] * m->w_tap[1];
+    tile t = {.a_tap = c->a_tap, .b_tap = c->b_tap, .taps = c->entries, .a_step = c->a_step,
+              .b_step = c->along ? m->w_tap[1] : m->w_channel, .lanes = VF, .y = c->sums};
+    for (int64_t k = 0; k < t.taps; k++)
+        c->b_tap[k] = c->along ? k * m->w_tap[0] : k / m->taps[1] * m->w_tap[0] + k % m->taps[1] * m->w_tap[1];
     for (int64_t f = first; f < end; f += shape->f) {
         for (int64_t channel = 0; channel < m->channels; channel += m->block) {
-            t.count = smaller(m->block, m->channels - channel), t.add = channel > 0;
+            t.count = c->along ? m->taps[1] : smaller(m->block, m->channels - channel), t.add = channel > 0;
             for (int i = 0; i < shape->f; i++) {
                 const int64_t filter = smaller(f + i, end - 1);
                 t.b[i] = m->weight + g * m->w_group + filter * m->w_filter + channel * m->w_channel;
@@ -101,18 +108,19 @@ static void conv2d_image_pixels(const conv2d_map *m, const conv2d_planes *c, con
                 shape->run[TILE_VS](&t);
             }
         }
-        for (int64_t filter = f; filter < smaller(end, f + shape->f); filter++)
-            for (int64_t r = 0; r < at->lines; r++) {
-                const float *sums = c->sums + (filter - f) * vectors * VF + r * c->width;
-                const int64_t o = g * m->filters + filter;
-                const int64_t to = o * plane + (m->y_first[0] + (at->line + r) * m->y_step[0]) * m->y_width
-                                   + m->y_first[1] + at->cell * m->y_step[1];
-                if (m->y_step[1] == 1)
-                    tile_finish(m->y + to, sums, m->bias ? m->bias + o : NULL, 0, m->residual ? m->residual + to : NULL,
-                                m->relu, at->cells);
-                else                                      /* of backward alone: no bias, residual or ReLU */
-                    for (int64_t q = 0; q < at->cells; q++) m->y[to + q * m->y_step[1]] = sums[q];
-            }
+        for (int64_t filter = f; filter < smaller(end, f + shape->f); filter++) {
+            const float *sums = c->sums + (filter - f) * vectors * VF;
+            const int64_t o = g * m->filters + filter, row = m->y_step[0] * m->y_width;
+            const int64_t to = o * plane + (m->y_first[0] + at->line * m->y_step[0]) * m->y_width
+                               + m->y_first[1] + at->cell * m->y_step[1];
+            const tile_rest rest = {.sums = sums, .bias = m->bias ? m->bias + o : NULL, .y = m->y + to, .rows = at->lines,
+                                    .residual = m->residual ? m->residual + to : NULL, .count = at->cells,
+                                    .sums_step = c->width, .y_step = row, .relu = m->relu};
+            if (m->y_step[1] == 1) tile_finish(&rest);
+            else                                          /* of backward alone: no bias, residual or ReLU */
+                for (int64_t r = 0; r < at->lines; r++)
+                    for (int64_t q = 0; q < at->cells; q++) m->y[to + r * row + q * m->y_step[1]] = sums[r * c->width + q];
+        }
     }
 }
 
@@ -122,10 +130,11 @@ static void conv2d_image_filters(const conv2d_map *m, const conv2d_planes *c, co
     const int64_t pixels = at->lines * at->cells, taps = m->taps[0] * m->taps[1], plane = m->y_height * m->y_width;
     const int64_t vectors = ceil_div(end - first, 16) * (16 / VF);
     const tile_shape *shape = tile_choose(vectors, pixels);
-    tile t = {.a_tap = c->a_tap, .b_tap = c->b_tap, .taps = taps, .a_step = c->channel, .b_step = 16, .lanes = VF, .y = c->sums};
+    tile t = {.a_tap = c->a_tap, .b_tap = c->b_tap, .taps = c->entries, .a_step = c->a_step, .b_step = 16, .lanes = VF,
+              .y = c->sums};
     for (int64_t channel = 0; channel < m->channels; channel += m->block) {
-        t.count = smaller(m->block, m->channels - channel), t.add = channel > 0;
-        for (int64_t k = 0; k < taps; k++) c->b_tap[k] = k * t.count * 16;
+        t.count = c->along ? m->taps[1] : smaller(m->block, m->channels - channel), t.add = channel > 0;
+        for (int64_t k = 0; k < c->entries; k++) c->b_tap[k] = k * t.count * 16;
         for (int64_t f = 0; f < vectors; f += shape->f) {
             for (int i = 0; i < shape->f; i++) {
                 const int64_t lane = smaller(f + i, vectors - 1) * VF, block = (g * m->filters + first + lane) / 16;
@@ -152,8 +161,9 @@ static void conv2d_image_filters(const conv2d_map *m, const conv2d_planes *c, co
                 transpose_block(turned, 16, c->sums + (p + q) * vectors * VF + f - first, vectors * VF, count, 16);
                 for (int64_t i = 0; i < smaller(16, end - f); i++) {
                     const int64_t o = g * m->filters + f + i, y = o * plane + to;
-                    tile_finish(m->y + y, turned + i * 16, m->bias ? m->bias + o : NULL, 0,
-                                m->residual ? m->residual + y : NULL, m->relu, count);
+                    tile_finish(&(tile_rest){.sums = turned + i * 16, .bias = m->bias ? m->bias + o : NULL, .y = m->y + y,
+                                             .residual = m->residual ? m->residual + y : NULL, .rows = 1, .count = count,
+                                             .relu = m->relu});
                 }
             }
 }
@@ -161,7 +171,9 @@ static void conv2d_image_filters(const conv2d_map *m, const conv2d_planes *c, co
 static void conv2d_image_chunk(const conv2d_map *m, const conv2d_planes *c, const rectangle *at, int64_t g,
                                int64_t first, int64_t end) {
     const int64_t pixels = at->lines * at->cells, flat = (at->lines - 1) * c->width + at->cells;
-    const int64_t as_pixels = ceil_div(flat, VF) * (end - first), as_filters = pixels * ceil_div(end - first, 16) * (16 / VF);
+    const int64_t terms = m->channels * m->taps[0] * m->taps[1];      /* of a sum; beside them, what else a vector costs */
+    const int64_t as_pixels = ceil_div(flat, VF) * (end - first) * (terms + 4);
+    const int64_t as_filters = pixels * ceil_div(end - first, 16) * (16 / VF) * (terms + 8);
     if (!m->packed || (m->groups > 1 && m->filters % 16) || as_pixels <= as_filters) {
         conv2d_image_pixels(m, c, at, g, first, end);
         return;

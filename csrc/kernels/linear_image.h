@@ -40,11 +40,10 @@ static void linear_image(const linear_forward_args *a, const float *x, float *y,
             const linear_map m = {.a = x + t * k, .y = j->scratch, .a_position = k, .a_k = 1, .b_k = 16,
                                   .y_position = blocks * 16, .y_f = 16, .k = k, .mode = TILE_SV, .a_pieces = 1, .b_pieces = PIECES};
             linear_image_sums(m, a->weight, a->packed, first / 16, blocks, positions, features, j->scratch + SOME * FEATURES);
-            for (int64_t i = 0; i < positions; i++) {
-                const int64_t at = (t + i) * features + first;
-                tile_finish(y + at, j->scratch + i * blocks * 16, a->bias ? (const float *)a->bias + first : NULL, 1,
-                            residual ? residual + at : NULL, (int)a->relu, count);
-            }
+            const int64_t to = t * features + first;
+            tile_finish(&(tile_rest){.sums = j->scratch, .bias = a->bias ? (const float *)a->bias + first : NULL, .y = y + to,
+                                     .residual = residual ? residual + to : NULL, .rows = positions, .count = count,
+                                     .sums_step = blocks * 16, .y_step = features, .bias_step = 1, .relu = (int)a->relu});
         }
 }
 

@@ -113,16 +113,34 @@ static inline const tile_shape *tile_choose(int64_t f, int64_t p) {
     return best;
 }
 
-/* y = relu(residual + (bias + sums)) for sums that tiles left in scratch; bias_step: 1, or 0 for one bias for all. */
-static inline void tile_finish(float *y, const float *sums, const float *bias, int bias_step, const float *residual, int relu,
-                               int64_t count) {
-    for (int64_t i = 0; i < count; i += VF) {
-        vf sum = vf_load(sums + i);
-        if (bias) sum = sum + (bias_step ? vf_load_run(bias + i, count - i) : vf_set1(*bias));
-        if (residual) sum = sum + vf_load_run(residual + i, count - i);
-        if (relu) sum = vf_select((vi)(sum <= vf_set1(0)), vf_set1(0), sum);
-        vf_store_run(y + i, sum, count - i);
-    }
+/* y = relu(residual + (bias + sums)) for rows of sums that tiles left in scratch; bias_step: 1, or 0 for one bias for all.
+   A row's last vector overlaps the one before where it can: masked stores are slow. */
+typedef struct {
+    const float *sums, *bias, *residual;
+    float *y;
+    int64_t rows, count, sums_step, y_step;               /* floats of a row; from row to row */
+    int bias_step, relu;
+} tile_rest;
+
+static inline __attribute__((always_inline)) void tile_finish_rows(const tile_rest *t, const int masked) {
+    const vf same = vf_set1(t->bias && !t->bias_step ? *t->bias : 0);
+    const int64_t count = t->count, last = masked ? 0 : count - VF;
+    for (int64_t r = 0; r < t->rows; r++)
+        for (int64_t next = 0; next < count; next += VF) {
+            const int64_t i = smaller(next, last), at = r * t->y_step + i;
+            vf sum = vf_load(t->sums + r * t->sums_step + i);
+            if (t->bias) sum = sum + (!t->bias_step ? same : masked ? vf_load_first(t->bias, (int)count) : vf_load(t->bias + i));
+            if (t->residual) sum = sum + (masked ? vf_load_first(t->residual + at, (int)count) : vf_load(t->residual + at));
+            if (t->relu) sum = vf_select((vi)(sum <= vf_set1(0)), vf_set1(0), sum);
+            if (masked) vf_store_first(t->y + at, sum, (int)count);
+            else vf_store(t->y + at, sum);
+        }
+}
+
+static void tile_finish(const tile_rest *rest) {
+    const tile_rest t = *rest;
+    if (t.count < VF) tile_finish_rows(&t, 1);
+    else tile_finish_rows(&t, 0);
 }
 
 /* y[i][k] = x[k][i] for k < count, zeros from there to k = 16; i < width; both at most 16. */

@@ -279,6 +279,7 @@ class Session:
         self.names, self.flags = {}, {}             # id of a module -> its path, its training flag
         self.streams = itertools.count()            # numbers the random nodes
         self.read_training = False                  # did Python read a module's `training`?
+        self.labelled = False                       # is this fit's or evaluate's step, each row with a target of its own?
 
     def __enter__(self):
         stack = _local.__dict__.setdefault("sessions", [])

@@ -573,14 +573,20 @@ def _modules_in(name, value):
 
 
 def outputs_of(result):
-    """{name: value} of what a forward returned: one value, a tuple or list ("0", "1", ...), or a dict."""
+    """{name: value} of what a forward returned: one value, a tuple or list ("0", "1", ...; tuples in it are opened), or a dict."""
     if isinstance(result, g.Value):
         return {"output": result}
     if isinstance(result, dict):
         return {str(k): v for k, v in result.items()}
-    if isinstance(result, (tuple, list)) and all(isinstance(v, g.Value) for v in result):
-        return {str(i): v for i, v in enumerate(result)}
+    if isinstance(result, (tuple, list)):
+        values = _opened(result)
+        if all(isinstance(v, g.Value) for v in values):
+            return {str(i): v for i, v in enumerate(values)}
     raise TypeError(f"forward returned {type(result).__name__}, expected a value, or a tuple, list or dict of values")
+
+
+def _opened(result):
+    return [v for r in result for v in _opened(r)] if isinstance(result, (tuple, list)) else [result]
 
 
 def structure(names, results):

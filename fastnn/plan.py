@@ -199,9 +199,17 @@ class Emit:
         """A temporary plain array."""
         return Value(self.item.node, -1, shape, "float32")
 
+    def wanted(self, value):
+        """Does anything read this output of the node?"""
+        return value in self.builder.read
+
     def packed(self, packer, weight, floats, /, **fields):
         """The weight packed by the kernel `packer`, made once and kept while the weight stays as it is; None where lanes hold images."""
-        return self.builder.packed(packer, weight, floats, fields, self.level, self.item) if self.lanes == 1 else None
+        return self.prepared(packer, weight, floats, **fields) if self.lanes == 1 else None
+
+    def prepared(self, packer, weight, floats, /, **fields):
+        """The same, whatever the lanes hold: made anew in every run of a plan that moves the weight."""
+        return self.builder.packed(packer, weight, floats, fields, self.level, self.item)
 
 
 class Builder:
@@ -350,7 +358,7 @@ class Builder:
         return step
 
     def packed(self, kernel, weight, floats, fields, level, item):
-        key = (kernel, weight)
+        key = (kernel, weight, tuple(fields.values()))
         if key not in self.packs:
             source = weight.node.op
             once = source in (STATE, CONSTANT) and weight not in self.updated
@@ -425,6 +433,7 @@ class Builder:
             items = rewrite(items, kept)
         items, self.imported = fuse_gather(items, kept, [v for v in self.graph.inputs if not v.node.attrs["late"]])
         self.levels(items)
+        self.read = {v for item in items for v in self.reads(item)}.union(kept)
         for item in items:
             mode = self.mode(item)
             level = self.level[item.outputs[0]]
@@ -611,6 +620,8 @@ def estimate(step, lanes):
         return 2 * images * f["filters"] * f["out_height"] * f["out_width"] * taps
     if step.kernel.startswith("linear_") and "positions" in f:
         return 2 * images * f["positions"] * f["in_features"] * f["out_features"]
+    if "hidden" in f and isinstance(f["steps"], int):
+        return 2 * images * f["steps"] * sum(f[name].size // 4 for name in ("packed_ih", "packed_hh") if name in f)
     total = 0
     for b in step.writes + step.reads:
         total += images * b.size * 2 if b.region == "group" else b.size * (16 if b.region == "flat" else 1)
@@ -744,13 +755,14 @@ class Plan:
         time, buffers = 0, {}
         for level, phases in enumerate(phases_of):
             for kind, members in phases:
+                begin, end = time, time + (len(members) if kind == 0 else 0)
                 for step in members:
-                    for b in step.reads + step.writes:
+                    for b in step.reads + step.writes:  # one group may be at a chain's end where another begins it
                         buffers[id(b)] = b
-                        b.first = time if b.first is None else b.first
-                        b.last = time
+                        b.first = (time if b.region == "group" else begin) if b.first is None else b.first
+                        b.last = time if b.region == "group" else end
                     time += kind == 0
-                time += 1
+                time = end + 1
             for lv, item in builder.calls:
                 if lv == level - 1:
                     for v in [*item.inputs, *item.outputs]:

@@ -59,7 +59,7 @@ def _make(model, x, y, weighted, train):
 
 
 def _body(model, compiled, optimizer, session, inputs, n_x, y, weighted, moved):
-    rows = inputs[0].shape[0]
+    rows, session.labelled = inputs[0].shape[0], True
     n_y = len(_flat(y))
     outputs = outputs_of(model(*inputs[:n_x]))
     y_pred = outputs["output"] if list(outputs) == ["output"] else outputs

@@ -12,6 +12,9 @@ def flops(node):
         return 2 * per_row * int(np.prod(node.inputs[1].shape[1:]))
     if node.op.name == "matmul":
         return 2 * per_row * int(node.inputs[0].shape[-1])
+    if node.op.name in ("lstm", "gru", "rnn"):
+        weights = [v for v in node.inputs if v is not None and v.ndim == 2 and not isinstance(v.shape[0], Batch)]
+        return 2 * int(node.inputs[0].shape[1]) * sum(int(np.prod(w.shape)) for w in weights)
     return 0
 
 

@@ -232,6 +232,22 @@ for _p in (0.3, 0.5, 1.0):
 case("dropout-wide", F.dropout, rows(3, 37), p=0.25, seed=(1 << 40) + 17, step=2)
 case("dropout-folded", lambda x: F.dropout(x.reshape(-1, 5), 0.3, seed=3, step=4), rows(3, 5))
 
+# ---- recurrent layers
+for _kind, _gates in (("lstm", 4), ("gru", 3), ("rnn", 1)):
+    _f, _backward = getattr(F, _kind), getattr(F, f"{_kind}_backward")
+    for _id, _steps, _features, _hidden, _a in (("plain", 3, 3, 5, {}), ("reverse", 4, 2, 16, dict(reverse=True)), ("wide", 2, 20, 37, {}),
+                                                ("one-step", 1, 4, 3, {})):
+        case(f"{_kind}-{_id}", _f, rows(_steps, _features), weight(_gates * _hidden, _features), weight(_gates * _hidden, _hidden),
+             weight(_gates * _hidden), weight(_gates * _hidden), special=False, **_a)
+    _w, _states = (weight(_gates * 5, 4), weight(_gates * 5, 5)), [rows(5) for _ in range(2 if _kind == "lstm" else 1)]
+    case(f"{_kind}-states", lambda x, w, u, *states, f=_f: f(x, w, u, None, None, *states), rows(3, 4), *_w, *_states, special=False)
+    case(f"{_kind}-final", lambda x, w, u, f=_f: f(x, w, u)[1], rows(3, 4), *_w, special=False)
+    case(f"{_kind}-folded", lambda x, w, u, f=_f: f(x.reshape(-1, 2, 4), w, u)[0], rows(4, 4), *_w, special=False)
+    case(f"{_kind}-long", lambda x, w, u, f=_f: f(x * 0.03, w, u), rows(2, 270), weight(_gates * 3, 270), weight(_gates * 3, 3),
+         special=False)                             # small numbers: the gradient of saturated gates is all rounding
+    case(f"{_kind}_backward", _backward, rows(3, 5), rows(3, 4), *_w, gradient=False, special=False)
+case("rnn-relu", F.rnn, rows(4, 3), weight(6, 3), weight(6, 6), nonlinearity="relu")
+
 # ---- losses
 CE = F.cross_entropy
 case("cross_entropy", CE, rows(5), labels(5))

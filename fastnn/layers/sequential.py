@@ -10,7 +10,8 @@ class Sequential(Numbered):
 
     Sequential(*layers), a single list of layers, or a single dict of names and layers. Layers are named '0', '1', ... (their
     parameters '0.weight', ...). Has append, extend, insert, len, iteration, indexing (a slice gives a Sequential of the same
-    layers), assignment and deletion by index."""
+    layers), assignment and deletion by index. A layer whose call returns more than what is to be passed on says by its
+    `in_sequential` (a dict) which keyword arguments a Sequential adds to the call."""
 
     def __init__(self, *layers):
         super().__init__()
@@ -25,5 +26,5 @@ class Sequential(Numbered):
     def forward(self, x):
         """x: what the first layer takes."""
         for layer in self:
-            x = layer(x)
+            x = layer(x, **getattr(layer, "in_sequential", {}))
         return x

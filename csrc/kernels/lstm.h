@@ -1,0 +1,96 @@
+/* lstm_forward and lstm_backward: a group's whole sequence in one call. Formulas in fastnn.h. */
+#include "recurrent.h"
+#if LANES == 16
+enum { LSTM_I, LSTM_F, LSTM_G, LSTM_O, LSTM_GATES, LSTM_C = LSTM_GATES, LSTM_T, LSTM_SAVED };
+#endif
+
+/* The gates of the floats [first, first + count) of a step: pre (gates `pitch` apart) and bias to h, c and saved. */
+static void K(lstm_gates)(const float *pre, int64_t pitch, const float *bias, int64_t padded, float *h, float *c, float *saved,
+                          int64_t width, int64_t first, int64_t count) {
+    for (int64_t i = 0; i < count; i += VF) {
+        const int64_t at = first + i, left = count - i;
+        vf gate[LSTM_SAVED];
+        UNROLL for (int g = 0; g < LSTM_GATES; g++) gate[g] = vf_load(pre + g * pitch + i) + gate_bias(LANES, bias + g * padded, at);
+        gate[LSTM_I] = vf_sigmoid(gate[LSTM_I]);
+        gate[LSTM_F] = vf_sigmoid(gate[LSTM_F]);
+        gate[LSTM_G] = vf_tanh(gate[LSTM_G]);
+        gate[LSTM_O] = vf_sigmoid(gate[LSTM_O]);
+        gate[LSTM_C] = vf_fma(gate[LSTM_F], vf_load(c + at), gate[LSTM_I] * gate[LSTM_G]);
+        gate[LSTM_T] = vf_tanh(gate[LSTM_C]);
+        vf_store(c + at, gate[LSTM_C]);
+        vf_store_run(h + at, gate[LSTM_O] * gate[LSTM_T], left);
+        if (saved) UNROLL for (int g = 0; g < LSTM_SAVED; g++) vf_store_run(saved + g * width + at, gate[g], left);
+    }
+}
+
+static void K(lstm_forward)(const lstm_forward_args *a, const job *j) {
+    if (j->part) return;                                  /* a step needs all of the one before: one call does it all */
+    const int64_t hidden = a->hidden, width = hidden * LANES, blocks = ceil_div(hidden, UNITS), padded = blocks * UNITS;
+    const int64_t at_once = blocks_at_once(LANES, blocks), pitch = at_once * UNITS * LANES;
+    const float *x = group_of(a->x, j);
+    float *free = j->scratch, *pre = take(&free, LSTM_GATES * pitch), *bias = take(&free, LSTM_GATES * padded);
+    float *c = take(&free, padded * LANES), *turn[2] = {take(&free, padded * LANES), take(&free, padded * LANES)}, *h = turn[0];
+    recurrent_biases(bias, a->bias_ih, a->bias_hh, LSTM_GATES, hidden);
+    zero_floats(c, padded * LANES);
+    zero_floats(h, padded * LANES);
+    if (a->h0.p) copy_floats(h, group_of(a->h0, j), width);
+    if (a->c0.p) copy_floats(c, group_of(a->c0, j), width);
+    for (int64_t s = 0; s < a->steps; s++) {
+        const int64_t t = recurrent_time(s, a->steps, a->reverse);
+        float *next = a->y.p ? group_of(a->y, j) + t * width : turn[(s + 1) % 2];
+        float *saved = a->saved.p ? group_of(a->saved, j) + t * LSTM_SAVED * width : NULL;
+        for (int64_t b = 0; b < blocks; b += at_once) {
+            gate_product(LANES, pre, pitch, a->packed_ih, LSTM_GATES, blocks, b, at_once, x + t * a->in_features * LANES, a->in_features, 0);
+            gate_product(LANES, pre, pitch, a->packed_hh, LSTM_GATES, blocks, b, at_once, h, hidden, 1);
+            const int64_t first = b * UNITS * LANES;
+            K(lstm_gates)(pre, pitch, bias, padded, next, c, saved, width, first, smaller(pitch, width - first));
+        }
+        h = next;
+    }
+    if (a->h.p) copy_floats(group_of(a->h, j), h, width);
+    if (a->c.p) copy_floats(group_of(a->c, j), c, width);
+}
+
+/* dh: the gradient of this step's h (through later steps); dc: of c, becomes that of the c before. before: c of the step before. */
+static void K(lstm_gates_backward)(float *dgates, float *dc, const float *dh, const float *dy, const float *saved, const float *before,
+                                   int64_t width) {
+    const vf one = vf_set1(1.0f);
+    for (int64_t i = 0; i < width; i += VF) {
+        const int64_t left = width - i;
+        vf gate[LSTM_SAVED], d[LSTM_GATES], total = vf_load(dh + i);
+        UNROLL for (int g = 0; g < LSTM_SAVED; g++) gate[g] = vf_load_run(saved + g * width + i, left);
+        if (dy) total = vf_load_run(dy + i, left) + total;
+        const vf in = gate[LSTM_I], forget = gate[LSTM_F], cell = gate[LSTM_G], out = gate[LSTM_O], squashed = gate[LSTM_T];
+        const vf inner = vf_fma(total * out, one - squashed * squashed, vf_load(dc + i));
+        d[LSTM_I] = inner * cell * (in * (one - in));
+        d[LSTM_F] = (before ? inner * vf_load_run(before + i, left) : vf_set1(0)) * (forget * (one - forget));
+        d[LSTM_G] = inner * in * (one - cell * cell);
+        d[LSTM_O] = total * squashed * (out * (one - out));
+        UNROLL for (int g = 0; g < LSTM_GATES; g++) vf_store_run(dgates + g * width + i, d[g], left);
+        vf_store(dc + i, inner * forget);
+    }
+}
+
+static void K(lstm_backward)(const lstm_backward_args *a, const job *j) {
+    if (j->part) return;
+    const int64_t hidden = a->hidden, width = hidden * LANES, blocks = ceil_div(hidden, UNITS), padded = blocks * UNITS * LANES;
+    const float *dy = group_of(a->dy, j), *saved = group_of(a->saved, j);
+    const float *y = group_of(a->y, j), *h0 = group_of(a->h0, j);
+    const float *c0 = group_of(a->c0, j);
+    float *dgates = group_of(a->dgates, j), *before = group_of(a->before, j);
+    float *free = j->scratch, *dh = take(&free, padded), *dc = take(&free, padded);
+    zero_floats(dh, padded);
+    zero_floats(dc, padded);
+    if (a->dh.p) copy_floats(dh, group_of(a->dh, j), width);
+    if (a->dc.p) copy_floats(dc, group_of(a->dc, j), width);
+    for (int64_t s = a->steps - 1; s >= 0; s--) {
+        const int64_t t = recurrent_time(s, a->steps, a->reverse), earlier = recurrent_time(s - 1, a->steps, a->reverse);
+        float *d = dgates + t * LSTM_GATES * width;
+        K(lstm_gates_backward)(d, dc, dh, dy ? dy + t * width : NULL, saved + t * LSTM_SAVED * width,
+                               s ? saved + (earlier * LSTM_SAVED + LSTM_C) * width : c0, width);
+        if (before) recurrent_before(before + t * width, s ? y + earlier * width : h0, width);
+        if (s || a->dh0.p) gate_product(LANES, dh, 0, a->packed_hh, 1, blocks, 0, blocks, d, LSTM_GATES * hidden, 0);
+    }
+    if (a->dh0.p) copy_floats(group_of(a->dh0, j), dh, width);
+    if (a->dc0.p) copy_floats(group_of(a->dc0, j), dc, width);
+}

@@ -1,0 +1,124 @@
+/* What the recurrent layers share: products of one step with weights packed by recurrent_pack, 16 units side by side. LANES 16: units
+   are broadcast to the images in the lanes; LANES 1: 16 units are the lanes. Either way an array of units is units x LANES
+   floats in a row, so that what follows the products (the gates) is one loop over floats. */
+#ifndef FASTNN_RECURRENT_ONCE
+#define FASTNN_RECURRENT_ONCE
+#include "linear_tiles.h"
+
+enum { UNITS = 16 };                                      /* units of a packed block */
+
+/* y[f] (+)= sum over k < count of a[k] w[k][f], for F of a block's units and 16 images; one FMA chain each. */
+static inline __attribute__((always_inline))
+void recurrent_rows(float *y, const float *w, const float *a, int64_t count, int add, const int F) {
+    vf sum[UNITS][PIECES];
+    UNROLL for (int f = 0; f < F; f++) UNROLL for (int p = 0; p < PIECES; p++) sum[f][p] = vf_set1(0);
+    for (int64_t k = count; k > 0; k--, a += IMAGES, w += UNITS) {
+        vf va[PIECES];
+        UNROLL for (int p = 0; p < PIECES; p++) va[p] = vf_load(a + p * VF);
+        UNROLL for (int f = 0; f < F; f++) {
+            const vf weight = vf_set1(w[f]);
+            UNROLL for (int p = 0; p < PIECES; p++) sum[f][p] = vf_fma(va[p], weight, sum[f][p]);
+        }
+    }
+    UNROLL for (int f = 0; f < F; f++) UNROLL for (int p = 0; p < PIECES; p++) {
+        float *to = y + f * IMAGES + p * VF;
+        vf_store(to, add ? vf_load(to) + sum[f][p] : sum[f][p]);
+    }
+}
+
+/* As many units at once as registers hold. */
+static void recurrent_block(float *y, const float *w, const float *a, int64_t count, int add) {
+#if VF_REGISTERS >= 32
+    enum { F = PIECES == 1 ? 16 : 4 };
+#else
+    enum { F = PIECES == 2 ? 4 : 2 };
+#endif
+    for (int f = 0; f < UNITS; f += F) recurrent_rows(y + f * IMAGES, w + f, a, count, add, F);
+}
+
+/* The same for one image: S blocks, units in the lanes. */
+static inline __attribute__((always_inline))
+void recurrent_lanes(float *const *y, const float *const *w, const float *a, int64_t count, int add, const int S) {
+    vf sum[4][PIECES];
+    const float *from[4];
+    UNROLL for (int s = 0; s < S; s++) from[s] = w[s];
+    UNROLL for (int s = 0; s < S; s++) UNROLL for (int p = 0; p < PIECES; p++) sum[s][p] = vf_set1(0);
+    for (int64_t k = 0; k < count; k++) {
+        const vf value = vf_set1(a[k]);
+        UNROLL for (int s = 0; s < S; s++)
+            UNROLL for (int p = 0; p < PIECES; p++) sum[s][p] = vf_fma(value, vf_load(from[s] + k * UNITS + p * VF), sum[s][p]);
+    }
+    UNROLL for (int s = 0; s < S; s++) UNROLL for (int p = 0; p < PIECES; p++) {
+        float *to = y[s] + p * VF;
+        vf_store(to, add ? vf_load(to) + sum[s][p] : sum[s][p]);
+    }
+}
+
+static void recurrent_four(float *const *y, const float *const *w, const float *a, int64_t count, int add) {
+    recurrent_lanes(y, w, a, count, add, 4);
+}
+static void recurrent_one(float *const *y, const float *const *w, const float *a, int64_t count, int add) {
+    recurrent_lanes(y, w, a, count, add, 1);
+}
+
+static inline void zero_floats(float *y, int64_t count) {
+    for (int64_t i = 0; i < count; i += VF) vf_store_run(y + i, vf_set1(0), count - i);
+}
+static inline void copy_floats(float *y, const float *x, int64_t count) {
+    for (int64_t i = 0; i < count; i += VF) vf_store_run(y + i, vf_load_run(x + i, count - i), count - i);
+}
+
+/* y[gate][unit] = first + second, either of them may be missing; units padded with zeros to whole blocks */
+static inline void recurrent_biases(float *y, const float *first, const float *second, int64_t gates, int64_t units) {
+    const int64_t padded = ceil_div(units, UNITS) * UNITS;
+    for (int64_t i = 0; i < gates * padded; i++) {
+        const int64_t from = i / padded * units + i % padded;
+        y[i] = i % padded >= units ? 0 : (first ? first[from] : 0) + (second ? second[from] : 0);
+    }
+}
+
+/* What lies before a step: h of the step before it, zeros where that is missing. */
+static inline void recurrent_before(float *y, const float *h, int64_t count) {
+    if (h) copy_floats(y, h, count);
+    else zero_floats(y, count);
+}
+
+/* The order of time: step s of `steps` is at time `recurrent_time`. */
+static inline int64_t recurrent_time(int64_t s, int64_t steps, int64_t reverse) { return reverse ? steps - 1 - s : s; }
+
+/* Scratch is handed out piece by piece. */
+static inline float *take(float **scratch, int64_t floats) {
+    float *p = *scratch;
+    *scratch += ceil_div(floats, 16) * 16;
+    return p;
+}
+/* A group's memory; NULL where the value is absent. */
+static inline float *group_of(rows r, const job *j) { return r.p ? r.p + j->group * r.stride : NULL; }
+
+/* How many blocks of units go from products to gates at a time: one where that keeps `pre` in L1. */
+static inline int64_t blocks_at_once(int lanes, int64_t blocks) { return lanes == IMAGES ? 1 : blocks; }
+
+/* the biases of the floats from i on */
+static inline vf gate_bias(int lanes, const float *bias, int64_t i) {
+    return lanes == IMAGES ? vf_set1(bias[i / IMAGES]) : vf_load(bias + i);
+}
+
+/* For each gate and the units of blocks first .. first + blocks - 1: y[gate * y_gate + unit of those] (+)= sum over k of
+   a[k] packed[gate][unit][k], chains of 256 along k. `all`: the blocks of a gate in packed. */
+static void gate_product(int lanes, float *y, int64_t y_gate, const float *packed, int64_t gates, int64_t all, int64_t first,
+                         int64_t blocks, const float *a, int64_t k, int add) {
+    for (int64_t c = 0; c < k; c += LINEAR_CHAIN, add = 1) {
+        const int64_t count = smaller(LINEAR_CHAIN, k - c);
+        float *to[4];
+        const float *from[4];
+        int64_t streams = 0;
+        for (int64_t i = 0; i < gates * blocks; i++) {
+            to[streams] = y + i / blocks * y_gate + i % blocks * UNITS * lanes;
+            from[streams] = packed + ((i / blocks * all + first + i % blocks) * k + c) * UNITS;
+            if (lanes == IMAGES) recurrent_block(to[0], from[0], a + c * lanes, count, add);
+            else if (++streams == 4) recurrent_four(to, from, a + c, count, add), streams = 0;
+        }
+        for (int64_t s = 0; s < streams; s++) recurrent_one(to + s, from + s, a + c, count, add);
+    }
+}
+#endif

@@ -1,0 +1,26 @@
+"""GRU."""
+from .. import functional as F
+from ._recurrent import Recurrent
+
+__all__ = ["GRU"]
+
+
+class GRU(Recurrent):
+    """Gated recurrent units over a sequence (formula: fastnn.functional.gru), in layers, in one or both directions.
+
+    Args: input_size, hidden_size, num_layers=1, bias=True, batch_first=False, dropout=0.0 (between layers, in training),
+    bidirectional=False; return_sequences=True: what a Sequential passes on, the output of every step or (False) the final h
+    of each direction, side by side.
+    Called: `output, h = gru(x)` or `gru(x, h0)`. x (N, steps, input_size), without batch_first (steps, N, input_size); output
+    likewise, hidden_size * directions features; h0, h (num_layers * directions, N, hidden_size), zeros where left out.
+    Parameters, for layers l0, l1 ... (and ..._reverse): weight_ih_l0 (3 hidden_size, features), weight_hh_l0 (3 hidden_size,
+    hidden_size), bias_ih_l0, bias_hh_l0 (3 hidden_size,), rows r, z, n, uniform in +-1/sqrt(hidden_size) (PyTorch's)."""
+    gates = 3
+
+    def __init__(self, input_size, hidden_size, num_layers=1, bias=True, batch_first=False, dropout=0.0, bidirectional=False, *,
+                 return_sequences=True):
+        super().__init__(input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, return_sequences)
+
+    def step(self, x, parameters, states, reverse):
+        """One direction of one layer: the output, h."""
+        return F.gru(x, *parameters, *states, reverse=reverse)

@@ -106,8 +106,8 @@ static void K(max_pool2d_backward)(const max_pool2d_backward_args *a, const job 
                     float *to = dx + at + l;
                     const float *from = x + at + l;
                     if (rows == 2 && columns == 2 && apart) K(window_scatter)(to, from, gradient, row, column, 2, 2, 1);
-                    else if (rows == 3 && columns == 3) K(window_scatter)(to, from, gradient, row, column, 3, 3, 0);
-                    else K(window_scatter)(to, from, gradient, row, column, rows, columns, 0);
+                    else if (rows == 3 && columns == 3 && !apart) K(window_scatter)(to, from, gradient, row, column, 3, 3, 0);
+                    else K(window_scatter)(to, from, gradient, row, column, rows, columns, apart);
                 }
             }
         }

@@ -96,7 +96,7 @@ static void K(batch_norm_sums)(const batch_norm_sums_args *a, const job *j) {
                 }
             }
         for (int64_t c = 0; c < channels; c++) {
-            float deviation = groups ? sf_sqrt(variance[begin + c] + (float)a->eps) : 1;      /* of no rows: NaN, and the sums are 0 */
+            float deviation = groups ? sf_sqrt(variance[begin + c] + (float)a->eps) : 1;      /* of no rows NaN; the sums are 0 */
             ((float *)a->dbias)[begin + c] = (float)tree_sum_lanes(bias[c], LANES);
             ((float *)a->dweight)[begin + c] = (float)(tree_sum_lanes(weight[c], LANES) / (double)deviation);
         }

@@ -1,14 +1,17 @@
 """One line a case: an op, how to call it, the shapes it is called with. test_ops.py holds every plan of every case to the
-reference, test_kernels.py runs the same plans kernel by kernel between guard pages. An op or kernel that no case reaches fails a test.
+reference, test_kernels.py runs the same plans kernel by kernel between guard pages. An op or kernel that no case reaches fails
+a test.
 
 `case(name, function, *inputs, ...)`: the function takes values (or arrays) for the inputs, and the keyword arguments.
     rows(3, 4)          an input with one row an image: (N, 3, 4)
     labels(5, ...)      integers below 5, (N, ...)
     weight(5, 4)        a parameter
-exact=True: on small integers the float32 result is exact (sums and products); "forward": the gradient is not. bits=True: the result has the bits of NumPy's float32
-(one correctly rounded operation an element). gradient=False: it has none. special=False: NaN and infinities are not in its rules.
-least: as many rows as it needs. plan=False: the function takes arrays only.
-`update(name, op, states, numbers, ...)`: an op that writes its first inputs, states, in place. Its numbers are read at every run."""
+exact=True: on small integers the float32 result is exact (sums and products); "forward": the gradient is not.
+bits=True: the result has the bits of NumPy's float32 (one correctly rounded operation an element).
+gradient=False: it has none. special=False: NaN and infinities are not in its rules. least: as many rows as it needs.
+plan=False: the function takes arrays only.
+`update(name, op, states, numbers, ...)`: an op that writes its first inputs, states, in place; its numbers are read anew at
+every run."""
 import numpy as np
 
 import fastnn.functional as F
@@ -145,8 +148,8 @@ case("squeeze", lambda a: F.squeeze(F.unsqueeze(a, 1), 1) * 2.0, rows(4), exact=
 case("permute", lambda a: F.permute(a, 0, 3, 1, 2), rows(3, 4, 5), exact=True, bits=True)
 case("permute-batch", lambda a: F.permute(a, 1, 0, 2), rows(3, 4), exact=True, bits=True)
 case("transpose", lambda a: F.transpose(a, 1, 2), rows(3, 4), exact=True, bits=True)
-for _id, _index in (("column", (slice(None), 0)), ("backwards", (slice(None), -1, slice(None, None, -2))), ("range", (slice(None), slice(1, 3))),
-                    ("rest", (Ellipsis, None, slice(2)))):
+for _id, _index in (("column", (slice(None), 0)), ("backwards", (slice(None), -1, slice(None, None, -2))),
+                    ("range", (slice(None), slice(1, 3))), ("rest", (Ellipsis, None, slice(2)))):
     case(f"getitem-{_id}", F.getitem, rows(3, 4), index=_index, exact=True, bits=True)
 case("getitem-rows", lambda a, b: F.cat([a, b], 0)[a.shape[0]:, 1:], rows(3, 4), rows(3, 4), exact=True)
 case("cat", lambda a, b: F.cat([a, b, a], 1), rows(3, 4), rows(2, 4), exact=True)
@@ -187,9 +190,12 @@ case("linear-of-weights", lambda x, w, v: F.linear(x, F.linear(v, w)), rows(4), 
 for _id, _shape, _weight, _arguments in (
         ("plain", IMAGES, (5, 3, 3, 3), {}), ("pad", IMAGES, (5, 3, 3, 3), dict(padding=1)), ("1x1", IMAGES, (18, 3, 1, 1), {}),
         ("same", IMAGES, (4, 3, 2, 4), dict(padding="same")), ("sides", (2, 5, 6), (3, 2, 3, 3), dict(padding=(0, 2, 1, 0))),
-        ("stride", (2, 9, 8), (4, 2, 3, 3), dict(stride=(2, 3), padding=1)), ("stride-1x1", (3, 7, 7), (4, 3, 1, 1), dict(stride=2)),
-        ("dilation", (2, 9, 8), (3, 2, 3, 2), dict(dilation=(2, 3), padding=(1, 2))), ("groups", (6, 5, 6), (4, 3, 3, 3), dict(groups=2, padding=1)),
-        ("depthwise", (5, 6, 7), (5, 1, 3, 3), dict(groups=5, padding=1)), ("depthwise-double", (3, 7, 8), (6, 1, 3, 3), dict(groups=3, stride=2)),
+        ("stride", (2, 9, 8), (4, 2, 3, 3), dict(stride=(2, 3), padding=1)),
+        ("stride-1x1", (3, 7, 7), (4, 3, 1, 1), dict(stride=2)),
+        ("dilation", (2, 9, 8), (3, 2, 3, 2), dict(dilation=(2, 3), padding=(1, 2))),
+        ("groups", (6, 5, 6), (4, 3, 3, 3), dict(groups=2, padding=1)),
+        ("depthwise", (5, 6, 7), (5, 1, 3, 3), dict(groups=5, padding=1)),
+        ("depthwise-double", (3, 7, 8), (6, 1, 3, 3), dict(groups=3, stride=2)),
         ("everything", (4, 11, 9), (6, 2, 3, 2), dict(stride=(2, 1), padding=(2, 1), dilation=(1, 2), groups=2)),
         ("5x5", (2, 9, 10), (3, 2, 5, 5), dict(padding=2)), ("7x7", (1, 13, 12), (2, 1, 7, 7), dict(padding=3, stride=2)),
         ("blocks", (37, 5, 4), (19, 37, 3, 3), dict(padding=1)), ("blocks-5x5", (18, 6, 5), (17, 18, 5, 5), dict(padding=2)),
@@ -197,15 +203,20 @@ for _id, _shape, _weight, _arguments in (
         ("wide", (2, 3, 41), (3, 2, 3, 3), dict(padding=1)), ("one-pixel", (3, 3, 3), (4, 3, 3, 3), {})):
     case(f"conv2d-{_id}", F.conv2d, rows(*_shape), weight(*_weight), weight(_weight[0]), exact=True, **_arguments)
 case("conv2d-no-bias", F.conv2d, rows(*IMAGES), weight(5, 3, 3, 3), exact=True, stride=2)
-case("conv2d-relu", lambda x, w, b: F.relu(F.conv2d(x, w, b, padding=1)), rows(*IMAGES), weight(17, 3, 3, 3), weight(17), exact=True)
+case("conv2d-relu", lambda x, w, b: F.relu(F.conv2d(x, w, b, padding=1)), rows(*IMAGES), weight(17, 3, 3, 3), weight(17),
+     exact=True)
 case("conv2d-residual", lambda x, w: F.relu(x + F.conv2d(x, w, None, padding=1)), rows(*IMAGES), weight(3, 3, 3, 3), exact=True)
-case("conv2d-folded", lambda x, w, b: F.conv2d(x.reshape(-1, 1, 7, 8), w, b, padding=1), rows(*IMAGES), weight(2, 1, 3, 3), weight(2), exact=True)
-case("conv2d-depthwise-relu", lambda x, w, b: F.relu(F.conv2d(x, w, b, 1, "same", 1, 5)), rows(5, 6, 7), weight(10, 1, 3, 3), weight(10), exact=True)
+case("conv2d-folded", lambda x, w, b: F.conv2d(x.reshape(-1, 1, 7, 8), w, b, padding=1), rows(*IMAGES), weight(2, 1, 3, 3),
+     weight(2), exact=True)
+case("conv2d-depthwise-relu", lambda x, w, b: F.relu(F.conv2d(x, w, b, 1, "same", 1, 5)), rows(5, 6, 7), weight(10, 1, 3, 3),
+     weight(10), exact=True)
 
 # ---- pooling
 for _id, _shape, _a in (
-        ("plain", (2, 8, 6), dict(kernel_size=2)), ("uneven", (3, 7, 9), dict(kernel_size=(2, 3), stride=(3, 2))), ("large", (2, 9, 25), dict(kernel_size=2)),
-        ("overlap", (2, 7, 6), dict(kernel_size=3, stride=1, padding=1)), ("padding", IMAGES, dict(kernel_size=3, stride=2, padding=1)),
+        ("plain", (2, 8, 6), dict(kernel_size=2)), ("uneven", (3, 7, 9), dict(kernel_size=(2, 3), stride=(3, 2))),
+        ("thirds", (2, 6, 9), dict(kernel_size=3)), ("large", (2, 9, 25), dict(kernel_size=2)),
+        ("overlap", (2, 7, 6), dict(kernel_size=3, stride=1, padding=1)),
+        ("padding", IMAGES, dict(kernel_size=3, stride=2, padding=1)),
         ("ceil", (2, 6, 7), dict(kernel_size=3, stride=2, ceil_mode=True)),
         ("ceil-padding", (1, 5, 6), dict(kernel_size=2, stride=3, padding=1, ceil_mode=True)),
         ("ceil-dropped", (1, 5, 5), dict(kernel_size=2, stride=4, padding=1, ceil_mode=True)),
@@ -213,20 +224,23 @@ for _id, _shape, _a in (
     case(f"max_pool2d-{_id}", F.max_pool2d, rows(*_shape), exact=True, bits=True, **_a)
     for _include in (True, False) if "padding" in _a else (True,):
         case(f"avg_pool2d-{_id}-{_include}", F.avg_pool2d, rows(*_shape), count_include_pad=_include, **_a)
-case("max_pool2d-dilation", F.max_pool2d, rows(2, 9, 8), kernel_size=(2, 3), stride=1, padding=1, dilation=(2, 1), exact=True, bits=True)
+case("max_pool2d-dilation", F.max_pool2d, rows(2, 9, 8), kernel_size=(2, 3), stride=1, padding=1, dilation=(2, 1),
+     exact=True, bits=True)
 case("max_pool2d-folded", lambda x: F.max_pool2d(x.reshape(-1, 1, 7, 8), 2), rows(*IMAGES), exact=True, bits=True)
 case("avg_pool2d-folded", lambda x: F.avg_pool2d(x.reshape(-1, 1, 7, 8), 2), rows(*IMAGES), exact=True)
 for _out in ((1, 1), (3, 5), (7, 8), (8, 3), 2):
     case(f"adaptive_avg_pool2d-{_out}", F.adaptive_avg_pool2d, rows(*IMAGES), output_size=_out)
 
 # ---- batch norm, dropout
-case("batch_norm", lambda x, w, b: F.batch_norm(x, None, None, w, b, training=True, eps=0.1), rows(*IMAGES), weight(3), weight(3))
+case("batch_norm", lambda x, w, b: F.batch_norm(x, None, None, w, b, True, 0.1, 0.1), rows(*IMAGES), weight(3), weight(3))
 case("batch_norm-plain", F.batch_norm, rows(*IMAGES), training=True)
 case("batch_norm-columns", lambda x, w: F.batch_norm(x, weight=w, training=True), rows(5), weight(5), least=2)
-case("batch_norm-relu", lambda x, w, b: F.relu(F.batch_norm(x, None, None, w, b, training=True)), rows(*IMAGES), weight(3), weight(3))
-case("batch_norm-eval", lambda x, m, v, w, b: F.batch_norm(x, m, v, w, b, eps=0.1), rows(*IMAGES), weight(3), weight(3, values=POSITIVE), weight(3), weight(3))
+case("batch_norm-relu", lambda x, w, b: F.relu(F.batch_norm(x, None, None, w, b, True)), rows(*IMAGES), weight(3), weight(3))
+case("batch_norm-eval", lambda x, m, v, w, b: F.batch_norm(x, m, v, w, b, eps=0.1), rows(*IMAGES), weight(3),
+     weight(3, values=POSITIVE), weight(3), weight(3))
 case("batch_norm-eval-plain", lambda x, m, v: F.batch_norm(x, m, v), rows(*IMAGES), weight(3), weight(3, values=POSITIVE))
-case("batch_norm-folded", lambda x, w, b: F.batch_norm(x.reshape(-1, 4, 3), None, None, w, b, training=True), rows(2, 4, 3), weight(4), weight(4))
+case("batch_norm-folded", lambda x, w, b: F.batch_norm(x.reshape(-1, 4, 3), None, None, w, b, True), rows(2, 4, 3), weight(4),
+     weight(4))
 for _p in (0.3, 0.5, 1.0):
     case(f"dropout-{_p}", F.dropout, rows(3, 5), p=_p, seed=3, step=(7 << 32) + 5, bits=_p == 0.5)
 case("dropout-wide", F.dropout, rows(3, 37), p=0.25, seed=(1 << 40) + 17, step=2)
@@ -258,9 +272,11 @@ case("cross_entropy-sum", CE, rows(5), labels(5), reduction="sum")
 case("cross_entropy-ignore", CE, rows(5), labels(5), ignore_index=2)
 case("cross_entropy-weight", lambda x, t, w: CE(x, t, w, 2, "mean", 0.1), rows(5), labels(5), weight(5, values=POSITIVE))
 case("cross_entropy-probabilities", CE, rows(5), rows(5, values="probabilities"))
-case("cross_entropy-probabilities-weight", lambda x, t, w: CE(x, t, w, -100, "none", 0.2), rows(5), rows(5, values="probabilities"), weight(5, values=POSITIVE))
+case("cross_entropy-probabilities-weight", lambda x, t, w: CE(x, t, w, -100, "none", 0.2), rows(5),
+     rows(5, values="probabilities"), weight(5, values=POSITIVE))
 case("cross_entropy-pixels", CE, rows(4, 2, 3), labels(4, 2, 3))
-case("cross_entropy-folded", lambda x, p: CE(x.reshape(-1, 4), F.softmax(p.reshape(-1, 4), 1), reduction="sum"), rows(3, 4), rows(3, 4))
+case("cross_entropy-folded", lambda x, p: CE(x.reshape(-1, 4), F.softmax(p.reshape(-1, 4), 1), reduction="sum"), rows(3, 4),
+     rows(3, 4))
 case("cross_entropy-folded-labels", lambda x, t: CE(x.reshape(-1, 4), t.reshape(-1), ignore_index=1), rows(3, 4), labels(4, 3))
 case("cross_entropy_rows", F.cross_entropy_rows, rows(5), labels(5))
 case("check_labels", lambda x, t: x * F.float(F.check_labels(t, 5)), rows(3), labels(5, 3), exact=True)
@@ -276,7 +292,8 @@ case("accuracy", F.accuracy, rows(5), labels(5), gradient=False, exact=True, bit
 case("accuracy-binary", F.accuracy, rows(1), labels(2), gradient=False, exact=True, bits=True)
 case("accuracy-ignore", F.accuracy, rows(3, 2), labels(3, 2), ignore_index=1, gradient=False, exact=True, bits=True)
 case("accuracy-probabilities", F.accuracy, rows(5), rows(5, values="probabilities"), gradient=False, exact=True, bits=True)
-case("accuracy-folded", lambda x, p: F.accuracy(x.reshape(-1, 2), p.reshape(-1, 2)), rows(4), rows(4), gradient=False, exact=True)
+case("accuracy-folded", lambda x, p: F.accuracy(x.reshape(-1, 2), p.reshape(-1, 2)), rows(4), rows(4),
+     gradient=False, exact=True)
 
 # ---- backward functions, called with what they need
 for _name in "relu sigmoid tanh".split():
@@ -296,11 +313,12 @@ _a = dict(kernel_size=3, stride=2, padding=1)
 case("max_pool2d_backward", F.max_pool2d_backward, rows(2, 4, 3), rows(2, 7, 5), gradient=False, exact=True, **_a)
 case("avg_pool2d_backward", F.avg_pool2d_backward, rows(2, 4, 3), rows(2, 7, 5), **_a)
 case("adaptive_avg_pool2d_backward", F.adaptive_avg_pool2d_backward, rows(2, 4, 3), rows(2, 7, 5), output_size=(4, 3))
-case("batch_norm_backward", lambda dy, x, w: F.batch_norm_backward(dy, x, None, None, w, True), rows(3, 5), rows(3, 5), weight(3), gradient=False, least=2)
+case("batch_norm_backward", lambda dy, x, w: F.batch_norm_backward(dy, x, None, None, w, True), rows(3, 5), rows(3, 5),
+     weight(3), gradient=False, least=2)
 case("dropout_backward", F.dropout_backward, rows(3, 5), rows(3, 5), p=0.5, seed=3, step=4, bits=True)
 case("cross_entropy_backward", F.cross_entropy_backward, rows(5), labels(5), plan=False)
-case("cross_entropy_backward-weight", lambda x, t, w: F.cross_entropy_backward(x, t, w, 2, "mean", 0.1), rows(5, 2), labels(5, 2),
-     weight(5, values=POSITIVE), plan=False)
+case("cross_entropy_backward-weight", lambda x, t, w: F.cross_entropy_backward(x, t, w, 2, "mean", 0.1), rows(5, 2),
+     labels(5, 2), weight(5, values=POSITIVE), plan=False)
 case("nll_loss_backward", F.nll_loss_backward, rows(5), labels(5), plan=False)
 case("mse_loss_backward", F.mse_loss_backward, rows(3, 4), rows(3, 4))
 

@@ -19,8 +19,8 @@ _libc.mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
 
 
 class Memory:
-    """`pieces` runs of `size` bytes, each between two guard pages: beginning right behind one, or (high) ending right before one.
-    Filled with 0xff, which is NaN in float32 and -1 in int64. Never freed: it goes with the process."""
+    """`pieces` runs of `size` bytes, each between two guard pages: beginning right behind one, or (high) ending right before
+    one. Filled with 0xff, which is NaN in float32 and -1 in int64. Never freed: it goes with the process."""
 
     def __init__(self, pieces, size, high):
         self.pages = max(-(-size // PAGE), 1) * PAGE

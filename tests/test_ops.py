@@ -1,5 +1,5 @@
-"""Every op, native against the reference on the same graph: values and gradients, few rows and batches, every target, thread count,
-kind of array; exactly where float32 is exact. The cases stand in cases.py, a line each."""
+"""Every op, native against the reference on the same graph: values and gradients, few rows and batches, every target, number of
+threads, kind of array; exactly where float32 is exact. The cases stand in cases.py, a line each."""
 import functools
 import zlib
 
@@ -55,12 +55,13 @@ class Wide(Reference):
     """The reference in float64, parameters included."""
 
     def sources(self, slots, n):
-        return {v: a.astype(np.float64) if getattr(a, "dtype", None) == np.float32 else a for v, a in super().sources(slots, n).items()}
+        return {v: a.astype(np.float64) if getattr(a, "dtype", None) == np.float32 else a
+                for v, a in super().sources(slots, n).items()}
 
 
 class Made:
-    """One graph of a case, with its parameters. kind "forward": y alone; "inputs": and gradients of the inputs, dy given at once;
-    "all": and of the parameters, dy given late, as a model's backward does."""
+    """One graph of a case, with its parameters. kind "forward": y alone; "inputs": and gradients of the inputs, dy given
+    at once; "all": and of the parameters, dy given late, as a model's backward does."""
 
     def __init__(self, case, kind):
         self.case, self.kind, self.late = case, kind, kind == "all"
@@ -114,8 +115,8 @@ def kinds(case):
 
 
 def close(found, expected, rough, name, ulps=16):
-    """`found` is float32, `expected` float64: within the rounding of float32 at the array's scale, and what the float32 reference
-    itself loses (`rough`) times a few. NaN and infinities in the same places."""
+    """`found` is float32, `expected` float64: within the rounding of float32 at the array's scale, and a few times what the
+    float32 reference itself loses (`rough`). NaN and infinities in the same places."""
     assert found.shape == expected.shape and found.dtype == np.float32, name
     np.testing.assert_array_equal(np.isnan(found), np.isnan(expected), err_msg=name)
     with np.errstate(over="ignore"):
@@ -200,7 +201,8 @@ def test_special_numbers(name, target):
 
 def same(a, b):
     """Equal shapes and bits; NaN is NaN, whichever."""
-    return a.shape == b.shape and a.dtype == b.dtype and ((a.view(np.uint32) == b.view(np.uint32)) | (np.isnan(a) & np.isnan(b))).all()
+    return a.shape == b.shape and a.dtype == b.dtype and \
+        ((a.view(np.uint32) == b.view(np.uint32)) | (np.isnan(a) & np.isnan(b))).all()
 
 
 def check_same(found, expected, what):
@@ -244,8 +246,9 @@ def row_wise(graph):
     for node in graph.nodes:
         mode = node.op.mode(node) if callable(node.op.mode) else node.op.mode
         inputs = [v for v in node.inputs if v is not None]
-        mixed.update(v for v in inputs if isinstance(v.node.attrs.get("value"), g.Batch))       # a number that depends on the batch
-        if any(v in mixed for v in inputs) or any(plans.is_batch(v) for v in inputs) and (mode != "row" or not all(map(plans.is_rows, node.outputs))):
+        mixed.update(v for v in inputs if isinstance(v.node.attrs.get("value"), g.Batch))   # a number made of the batch size
+        across = mode != "row" or not all(map(plans.is_rows, node.outputs))
+        if any(v in mixed for v in inputs) or across and any(map(plans.is_batch, inputs)):
             mixed.update(node.outputs)
     return [name for name, v in graph.outputs.items() if plans.is_rows(v) and v not in mixed]
 
@@ -302,9 +305,11 @@ def read_only(array):
     return array
 
 
-LAYOUTS = {"transposed": np.asfortranarray, "negative": lambda a: strided(a, -1), "step": lambda a: strided(a, 2), "backwards": lambda a: strided(a, -3),
-           "unaligned": unaligned, "read-only": read_only, "channels-last": channels_last,
-           "rows-repeated": lambda a: np.broadcast_to(a[:1], a.shape), "columns-repeated": lambda a: np.broadcast_to(a[..., :1], a.shape)}
+LAYOUTS = {"transposed": np.asfortranarray, "negative": lambda a: strided(a, -1), "step": lambda a: strided(a, 2),
+           "backwards": lambda a: strided(a, -3), "unaligned": unaligned, "read-only": read_only,
+           "channels-last": channels_last,
+           "rows-repeated": lambda a: np.broadcast_to(a[:1], a.shape),
+           "columns-repeated": lambda a: np.broadcast_to(a[..., :1], a.shape)}
 
 
 @pytest.mark.parametrize("name", PLANNED)
@@ -336,9 +341,9 @@ def test_dtypes(dtype, layout):
                 if array.dtype == np.int64:
                     array = array if dtype == np.float64 else array.astype(dtype)
                 else:
-                    array = np.abs(array * 50).astype(dtype) if dtype in (np.bool_, np.uint8, np.uint16, np.uint32, np.uint64) else (array * 50).astype(dtype)
+                    array = (np.abs(array * 50) if np.dtype(dtype).kind in "ub" else array * 50).astype(dtype)
                 arrays.append(LAYOUTS[layout](array) if layout else array)
-            plain = [np.array(a.astype(np.int64 if v.dtype == "int64" else np.float32), order="C") for a, v in zip(arrays, graph.graph.inputs)]
+            plain = [np.array(a, v.dtype, order="C") for a, v in zip(arrays, graph.graph.inputs)]
             check_same(graph.native(arrays, n), graph.native(plain, n), f"of {n} rows, case {name}")
 
 
@@ -350,12 +355,13 @@ def test_rows_picked_by_index(layout):
         arrays = [LAYOUTS[layout](a) if layout else a for a in graph.arrays(50)]
         for n in (3, 16, 37):
             index = np.random.default_rng(n).integers(0, 50, n)
-            check_same(graph.native(arrays, n, index=index), graph.native([np.ascontiguousarray(a[index]) for a in arrays], n), f"{name}, {n} rows")
+            picked = graph.native([np.ascontiguousarray(a[index]) for a in arrays], n)
+            check_same(graph.native(arrays, n, index=index), picked, f"{name}, {n} rows")
 
 
 @pytest.mark.parametrize("layout", ["transposed", "negative", "step", "backwards", "unaligned", "channels-last"])
 def test_results_into_any_array(layout):
-    """`out` of a prediction may have any strides; nothing between its elements is written."""
+    """`out` of a prediction may have any strides (test_kernels.py: nothing between its elements is written)."""
     for name in ("conv2d-pad", "softmax-1", "wide"):
         graph = made(name, "forward")
         if len(graph.graph.inputs) > 1:
@@ -364,12 +370,8 @@ def test_results_into_any_array(layout):
             arrays = graph.arrays(n)
             expected = graph.native(arrays, n)["y0"]
             out = LAYOUTS[layout](np.full(expected.shape, np.nan, np.float32))
-            base = out if out.base is None else out.base
-            before = np.array(base, copy=True)
             graph.executable.predict(arrays[0], out)
             assert same(np.ascontiguousarray(out), expected), f"{name}, {n} rows"
-            out[...] = np.nan
-            assert np.array_equal(base.view(np.uint8) if base.dtype == np.uint8 else base, before, equal_nan=base.dtype != np.uint8) or layout == "unaligned"
 
 
 # ---- functions on arrays
@@ -392,8 +394,9 @@ def test_functions_on_arrays(name):
             given = [LAYOUTS[layout](a) if layout and a.ndim else a for a in arrays]
             found = results(case(*given))
             for i, (a, b) in enumerate(zip(found, expected, strict=True)):
-                assert a.shape == b.shape and (not a.ndim or a.dtype == np.float32), f"result {i}: {a.shape} {a.dtype}, {b.shape} {b.dtype}"
-                np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-5 * max(1, abs(b).max(initial=0)), err_msg=f"{layout}, result {i} of {n} rows")
+                assert a.shape == b.shape and (not a.ndim or a.dtype == np.float32), f"result {i}: {a.shape} {a.dtype}"
+                scale = max(1, abs(b).max(initial=0))
+                np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-5 * scale, err_msg=f"{layout}, {n} rows")
             for before, after in zip(arrays, given):
                 np.testing.assert_array_equal(before, after, err_msg=f"{layout}: an argument was written")
 
@@ -463,7 +466,8 @@ def make_update(name):
     holders = [None if s is None else nn.Buffer(s.array(rng, 0)) for s in states]
     with g.Session(1) as session:
         values = [None if h is None else session.state(h) for h in holders]
-        made = op(*values, *(session.slot(n, "int64" if isinstance(v, int) else "float32") for n, v in numbers.items()), **attrs)
+        slots = [session.slot(n, "int64" if isinstance(v, int) else "float32") for n, v in numbers.items()]
+        made = op(*values, *slots, **attrs)
         made = made if isinstance(made, tuple) else (made,)
         written = {"sgd": (0, 2), "adam": (0, 2, 3), "batch_norm_update": (0, 1, 2)}[op.name][:len(made)]
         graph = g.finish_fixed(([], {}, [(values[i], v) for i, v in zip(written, made)], {}), 1)
@@ -522,8 +526,9 @@ def test_every_op_has_a_case(name):
 
 def whole_models():
     yield "layers", (3, 12, 12), nn.Sequential(
-        nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2), nn.Residual(nn.Conv2d(4, 4, 3, padding=1), nn.LeakyReLU()),
-        nn.AvgPool2d(2), nn.Dropout(0.5), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16, 6), nn.Tanh(), nn.Linear(6, 5), nn.Softmax(1))
+        nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Residual(nn.Conv2d(4, 4, 3, padding=1), nn.LeakyReLU()), nn.AvgPool2d(2), nn.Dropout(0.5), nn.AdaptiveAvgPool2d(2),
+        nn.Flatten(), nn.Linear(16, 6), nn.Tanh(), nn.Linear(6, 5), nn.Softmax(1))
     yield "linear", (7,), nn.Sequential(nn.Linear(7, 5), nn.Sigmoid(), nn.Linear(5, 5), nn.LogSoftmax(1))
 
 

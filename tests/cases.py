@@ -252,11 +252,9 @@ case("dropout-folded", lambda x: F.dropout(x.reshape(-1, 5), 0.3, seed=3, step=4
 for _kind, _gates in (("lstm", 4), ("gru", 3), ("rnn", 1)):
     _f, _backward = getattr(F, _kind), getattr(F, f"{_kind}_backward")
     for _id, _steps, _features, _hidden, _a in (("plain", 3, 3, 5, {}), ("reverse", 4, 2, 16, dict(reverse=True)),
-                                                     ("wide", 2, 20, 37, {}),
-                                                ("one-step", 1, 4, 3, {})):
+                                                ("wide", 2, 20, 37, {}), ("one-step", 1, 4, 3, {})):
         case(f"{_kind}-{_id}", _f, rows(_steps, _features), weight(_gates * _hidden, _features),
-             weight(_gates * _hidden, _hidden),
-             weight(_gates * _hidden), weight(_gates * _hidden), special=False, **_a)
+             weight(_gates * _hidden, _hidden), weight(_gates * _hidden), weight(_gates * _hidden), special=False, **_a)
     _w, _states = (weight(_gates * 5, 4), weight(_gates * 5, 5)), [rows(5) for _ in range(2 if _kind == "lstm" else 1)]
     case(f"{_kind}-states", lambda x, w, u, *states, f=_f: f(x, w, u, None, None, *states), rows(3, 4), *_w, *_states,
          special=False)

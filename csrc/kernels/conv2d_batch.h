@@ -6,7 +6,8 @@
 
 enum { IMAGES = 16, PIECES = IMAGES / VF };               /* vectors a feature */
 
-/* How one axis is copied: line k is x's index first + k step, pixel n of the chunk with tap t is on line n pixel + t tap + tap0. */
+/* How one axis is copied: line k is x's index first + k step; pixel n of the chunk finds its tap t on line
+   n pixel + t tap + tap0. */
 typedef struct { int64_t start, step, pixel, tap, tap0, taps; } copy_axis;
 
 static inline int64_t copy_lines(const copy_axis *c, int64_t pixels) {
@@ -104,15 +105,14 @@ static void conv2d_copy(const conv2d_map *m, const conv2d_chunks *c, const float
         }
 }
 
-/* The taps of a tile of pixels [first, last] of `at`, without those that lie outside x for all of them. */
-static void conv2d_tile_taps(tile *t, const conv2d_map *m, const conv2d_chunks *c, const rectangle *at,
-                             int64_t first, int64_t last, int64_t channels) {
-    const int64_t top = at->line + first / at->cells, bottom = at->line + last / at->cells;
-    const int64_t left = at->cell + (top == bottom ? first % at->cells : 0);
-    const int64_t right = at->cell + (top == bottom ? last % at->cells : at->cells - 1);
+/* The taps of a tile whose pixels lie in rows [top, bottom] and columns [left, right] of the grid, without those that lie
+   outside x for all of them. */
+static inline void conv2d_tile_taps(tile *t, const conv2d_map *m, const conv2d_chunks *c, int64_t top, int64_t bottom,
+                                    int64_t left, int64_t right) {
+    const slice *rows = &c->inside[0], *columns = &c->inside[1];
     t->a_tap = c->a_tap, t->b_tap = c->b_tap, t->taps = c->entries;
-    t->count = m->channels == 1 ? m->taps[1] : channels;
-    if (top >= c->inside[0].begin && bottom < c->inside[0].end && left >= c->inside[1].begin && right < c->inside[1].end) return;
+    if (m->channels == 1) t->count = m->taps[1];
+    if (top >= rows->begin && bottom < rows->end && left >= columns->begin && right < columns->end) return;
     const slice u = conv2d_taps_inside(m, 0, m->height, top, bottom), v = conv2d_taps_inside(m, 1, m->width, left, right);
     t->a_tap = c->a_some, t->b_tap = c->b_some;
     t->taps = conv2d_tables(m, c, u, v, c->a_some, c->b_some);
@@ -129,18 +129,45 @@ static int conv2d_rowwise(const conv2d_map *m, const rectangle *at, int64_t p) {
     return taps < at->cells * m->taps[1];
 }
 
+/* Tiles of t's filters over the vectors of `at` from pixel (row, 0) on, `run` of them. */
+static void conv2d_tile_run(tile *t, const tile_shape *shape, const conv2d_map *m, const conv2d_chunks *c, const rectangle *at,
+                            int64_t row, int64_t run) {
+    const int64_t a_row = c->row.pixel * c->block * c->pitch * IMAGES, a_column = c->column.pixel * IMAGES;
+    const int64_t y_row = m->y_step[0] * m->y_width * IMAGES, y_column = m->y_step[1] * IMAGES;
+    const float *a = c->copy + row * a_row;
+    int64_t column = 0, piece = 0;
+    int64_t y = (m->y_first[0] * m->y_width + m->y_first[1]) * IMAGES + (at->line + row) * y_row + at->cell * y_column;
+    for (int64_t p = 0; p < run; p += shape->p) {
+        const int64_t top = row, left = column;
+        int64_t bottom = row, right = column;
+        for (int i = 0; i < shape->p; i++) {
+            t->a[i] = a + column * a_column + piece;
+            t->y_p[i] = y + column * y_column + piece;
+            if (p + i + 1 >= run) continue;               /* the last vector again */
+            bottom = row, right = larger(right, column);
+            piece += VF;
+            if (piece == IMAGES) piece = 0, column++;
+            if (column == at->cells) column = 0, row++, a += a_row, y += y_row;
+        }
+        if (p + shape->p >= run) bottom = row, right = larger(right, column);
+        if (bottom > top) conv2d_tile_taps(t, m, c, at->line + top, at->line + bottom, at->cell, at->cell + at->cells - 1);
+        else conv2d_tile_taps(t, m, c, at->line + top, at->line + top, at->cell + left, at->cell + right);
+        shape->run[TILE_VS](t);
+    }
+}
+
 /* Tiles over the pixels `at` and filters [first, end) of group g, for the channels that begin at `channel`. */
 static void conv2d_tiles(const conv2d_map *m, const conv2d_chunks *c, const rectangle *at, int64_t g, int64_t channel,
                          int64_t first, int64_t end) {
     const int64_t vectors = at->lines * at->cells * PIECES, plane = m->y_height * m->y_width * IMAGES;
-    const int64_t channels = smaller(c->block, m->channels - channel), offset = g * m->filters * plane;
+    const int64_t offset = g * m->filters * plane;
     const tile_shape *shape = tile_choose(end - first, vectors);
     const int last = channel + c->block >= m->channels;
-    const int64_t run = conv2d_rowwise(m, at, ceil_div(shape->p, PIECES)) ? at->cells * PIECES : vectors;
+    const int rowwise = conv2d_rowwise(m, at, ceil_div(shape->p, PIECES));
     float bias[TILE_F];
-    tile t = {.a_step = c->a_step, .b_step = c->b_step, .lanes = VF, .add = channel > 0, .y = m->y + offset,
-              .bias = last && m->bias ? bias : NULL, .residual = last && m->residual ? m->residual + offset : NULL,
-              .relu = last && m->relu};
+    tile t = {.count = smaller(c->block, m->channels - channel), .a_step = c->a_step, .b_step = c->b_step, .add = channel > 0,
+              .y = m->y + offset, .bias = last && m->bias ? bias : NULL,
+              .residual = last && m->residual ? m->residual + offset : NULL, .relu = last && m->relu};
     for (int64_t f = first; f < end; f += shape->f) {
         for (int i = 0; i < shape->f; i++) {
             const int64_t filter = smaller(f + i, end - 1);
@@ -148,21 +175,8 @@ static void conv2d_tiles(const conv2d_map *m, const conv2d_chunks *c, const rect
             t.y_f[i] = filter * plane;
             if (m->bias) bias[i] = m->bias[g * m->filters + filter];
         }
-        for (int64_t begin = 0; begin < vectors; begin += run)
-            for (int64_t p = begin; p < begin + run; p += shape->p) {
-                const int64_t p_last = smaller(p + shape->p, begin + run) - 1;
-                int64_t row = p / PIECES / at->cells, column = p / PIECES % at->cells, piece = p % PIECES;
-                for (int i = 0; i < shape->p; i++) {
-                    t.a[i] = c->copy + (row * c->row.pixel * c->block * c->pitch + column * c->column.pixel) * IMAGES + piece * VF;
-                    t.y_p[i] = ((m->y_first[0] + (at->line + row) * m->y_step[0]) * m->y_width
-                                + m->y_first[1] + (at->cell + column) * m->y_step[1]) * IMAGES + piece * VF;
-                    if (p + i >= p_last) continue;        /* the last vector again */
-                    if (++piece == PIECES) piece = 0, column++;
-                    if (column == at->cells) column = 0, row++;
-                }
-                conv2d_tile_taps(&t, m, c, at, p / PIECES, p_last / PIECES, channels);
-                shape->run[TILE_VS](&t);
-            }
+        if (!rowwise) conv2d_tile_run(&t, shape, m, c, at, 0, vectors);
+        else for (int64_t r = 0; r < at->lines; r++) conv2d_tile_run(&t, shape, m, c, at, r, at->cells * PIECES);
     }
 }
 

@@ -69,7 +69,7 @@ static void conv2d_planes_copy(const conv2d_map *m, const conv2d_planes *c, cons
         for (int64_t f = 0; f < c->row.phases * c->column.phases; f++)
             for (int64_t k = 0; k < lines; k++) {
                 float *y = c->copy + i * c->channel + (f * c->height + k) * c->width;
-                const int64_t row = m->x_first[0] + at->line * c->row.step + c->row.start + k * c->row.step + f / c->column.phases;
+                const int64_t row = m->x_first[0] + (at->line + k) * c->row.step + c->row.start + f / c->column.phases;
                 const int64_t first = m->x_first[1] + at->cell * step + c->column.start + f % c->column.phases;
                 const int64_t inside = row >= 0 && row < m->height ? m->width : 0;
                 const int64_t begin = smaller(width, first < 0 ? ceil_div(-first, step) : 0);
@@ -89,7 +89,7 @@ static void conv2d_image_pixels(const conv2d_map *m, const conv2d_planes *c, con
     const int64_t vectors = ceil_div((at->lines - 1) * c->width + at->cells, VF), plane = m->y_height * m->y_width;
     const tile_shape *shape = tile_choose(end - first, vectors);
     tile t = {.a_tap = c->a_tap, .b_tap = c->b_tap, .taps = c->entries, .a_step = c->a_step,
-              .b_step = c->along ? m->w_tap[1] : m->w_channel, .lanes = VF, .y = c->sums};
+              .b_step = c->along ? m->w_tap[1] : m->w_channel, .y = c->sums};
     for (int64_t k = 0; k < t.taps; k++)
         c->b_tap[k] = c->along ? k * m->w_tap[0] : k / m->taps[1] * m->w_tap[0] + k % m->taps[1] * m->w_tap[1];
     for (int64_t f = first; f < end; f += shape->f) {
@@ -130,7 +130,7 @@ static void conv2d_image_filters(const conv2d_map *m, const conv2d_planes *c, co
     const int64_t pixels = at->lines * at->cells, taps = m->taps[0] * m->taps[1], plane = m->y_height * m->y_width;
     const int64_t vectors = ceil_div(end - first, 16) * (16 / VF);
     const tile_shape *shape = tile_choose(vectors, pixels);
-    tile t = {.a_tap = c->a_tap, .b_tap = c->b_tap, .taps = c->entries, .a_step = c->a_step, .b_step = 16, .lanes = VF,
+    tile t = {.a_tap = c->a_tap, .b_tap = c->b_tap, .taps = c->entries, .a_step = c->a_step, .b_step = 16,
               .y = c->sums};
     for (int64_t channel = 0; channel < m->channels; channel += m->block) {
         t.count = c->along ? m->taps[1] : smaller(m->block, m->channels - channel), t.add = channel > 0;

@@ -10,7 +10,7 @@ typedef struct {
     int64_t filters, y_height, y_width;                   /* y: likewise */
     int64_t rows, columns;                                /* the grid: pixel (r, q) of it is y's pixel */
     int64_t y_first[2], y_step[2];                        /*     y_first + (r, q) y_step */
-    int64_t x_first[2], x_step[2], x_tap[2];              /* its tap (u, v) is x's pixel x_first + (r, q) x_step + (u, v) x_tap */
+    int64_t x_first[2], x_step[2], x_tap[2];              /* whose tap (u, v) is x's x_first + (r, q) x_step + (u, v) x_tap */
     int64_t taps[2];
     int64_t block;                                        /* channels of one chain */
     const float *weight, *packed, *bias;

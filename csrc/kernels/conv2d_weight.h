@@ -4,7 +4,7 @@
 #define FASTNN_CONV2D_WEIGHT_H
 #include "conv2d_batch.h"
 
-enum { CHAIN_PIXELS = 64, WEIGHT_UNIT = 8 };              /* of filters and of taps */
+enum { CHAIN_PIXELS = 64, WEIGHT_TAPS = 4, WEIGHT_FILTERS = 8 };     /* units that parts are cut in */
 
 typedef struct {
     const conv2d_map *m;
@@ -142,17 +142,18 @@ static void conv2d_weight(const conv2d_backward_weight_args *a, const job *j) {
                             .copy = j->scratch + (STATE + TAPS) * IMAGES};
     conv2d_weight_chains(&p);
     const int64_t area = m.taps[0] * m.taps[1], taps = m.channels * area;
-    const int64_t lines = ceil_div(taps, WEIGHT_UNIT), cells = ceil_div(m.filters, WEIGHT_UNIT);
+    const int64_t lines = ceil_div(taps, WEIGHT_TAPS), cells = ceil_div(m.filters, WEIGHT_FILTERS);
     const int64_t units = m.groups * lines * cells, copy = copy_lines(&p.row, p.rows) * p.pitch;
     int64_t unit = units * j->part / j->parts;
     rectangle r;
     while (next_rectangle(&r, &unit, units * (j->part + 1) / j->parts, cells, lines)) {
-        const int64_t g = r.line / lines, first = r.line % lines * WEIGHT_UNIT, end = smaller(taps, first + r.lines * WEIGHT_UNIT);
-        const int64_t filter_end = smaller(m.filters, (r.cell + r.cells) * WEIGHT_UNIT);
+        const int64_t g = r.line / lines, first = r.line % lines * WEIGHT_TAPS;
+        const int64_t end = smaller(taps, first + r.lines * WEIGHT_TAPS);
+        const int64_t filter_end = smaller(m.filters, (r.cell + r.cells) * WEIGHT_FILTERS);
         float *dweight = (float *)a->dweight + g * m.w_group;
         p.x = a->x.p + g * m.channels * m.height * m.width * IMAGES;
         p.dy = a->dy.p + g * m.filters * m.rows * m.columns * IMAGES;
-        for (int64_t filter = r.cell * WEIGHT_UNIT; filter < filter_end; filter += 64) {
+        for (int64_t filter = r.cell * WEIGHT_FILTERS; filter < filter_end; filter += 64) {
             const int64_t filters = smaller(64, filter_end - filter);
             int64_t step = smaller(STATE / filters, larger(1, COPY / copy - 1) * area);      /* of taps, whose channels fit */
             for (int64_t tap = first; tap < end; tap += step) {

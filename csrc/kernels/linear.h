@@ -10,7 +10,8 @@ static void K(linear_forward)(const linear_forward_args *a, const job *j) {
     const linear_map m = {
         .a = x, .b = a->weight, .bias = a->bias, .residual = residual, .y = y, .relu = (int)a->relu,
         .a_position = a->in_features * LANES, .a_k = LANES, .b_f = a->in_features, .b_k = 1,
-        .y_position = a->out_features * LANES, .y_f = LANES, .k = a->in_features, .mode = TILE_VS, .a_pieces = PIECES, .b_pieces = 1};
+        .y_position = a->out_features * LANES, .y_f = LANES, .k = a->in_features,
+        .mode = TILE_VS, .a_pieces = PIECES, .b_pieces = 1};
     if (LANES == 16) linear_part(&m, a->positions, a->out_features, j);
     else linear_image(a, x, y, residual, j);
 }
@@ -19,7 +20,8 @@ static void K(linear_backward_input)(const linear_backward_input_args *a, const 
     const linear_map m = {
         .a = a->dy.p + j->group * a->dy.stride, .b = a->weight, .y = a->dx.p + j->group * a->dx.stride,
         .a_position = a->out_features * LANES, .a_k = LANES, .b_f = 1, .b_k = a->in_features,
-        .y_position = a->in_features * LANES, .y_f = LANES, .k = a->out_features, .mode = TILE_VS, .a_pieces = PIECES, .b_pieces = 1};
+        .y_position = a->in_features * LANES, .y_f = LANES, .k = a->out_features,
+        .mode = TILE_VS, .a_pieces = PIECES, .b_pieces = 1};
     if (LANES == 16) linear_part(&m, a->positions, a->in_features, j);
     else linear_image_backward(&m, a->positions, a->in_features, j);
 }

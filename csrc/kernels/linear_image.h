@@ -38,7 +38,8 @@ static void linear_image(const linear_forward_args *a, const float *x, float *y,
             const int64_t count = smaller(step, s.end - first), blocks = ceil_div(count, 16);
             const int64_t positions = smaller(SOME, a->positions - t);
             const linear_map m = {.a = x + t * k, .y = j->scratch, .a_position = k, .a_k = 1, .b_k = 16,
-                                  .y_position = blocks * 16, .y_f = 16, .k = k, .mode = TILE_SV, .a_pieces = 1, .b_pieces = PIECES};
+                                  .y_position = blocks * 16, .y_f = 16, .k = k, .mode = TILE_SV, .a_pieces = 1,
+                                  .b_pieces = PIECES};
             linear_image_sums(m, a->weight, a->packed, first / 16, blocks, positions, features, j->scratch + SOME * FEATURES);
             const int64_t to = t * features + first;
             tile_finish(&(tile_rest){.sums = j->scratch, .bias = a->bias ? (const float *)a->bias + first : NULL, .y = y + to,

@@ -1,4 +1,4 @@
-/* Linear layers as tiles: the same code for 16 images in the lanes (weights broadcast) and for one row (outputs in the lanes). */
+/* Linear layers as tiles, for 16 images in the lanes (weights are broadcast) and for one image (outputs in the lanes). */
 #ifndef FASTNN_LINEAR_TILES_H
 #define FASTNN_LINEAR_TILES_H
 #include "conv2d_batch.h"
@@ -22,7 +22,7 @@ static void linear_tiles(const linear_map *m, const rectangle *at) {
     for (int64_t k = 0; k == 0 || k < m->k; k += LINEAR_CHAIN) {
         const int last = k + LINEAR_CHAIN >= m->k;
         tile t = {.a_tap = tap, .b_tap = tap, .taps = 1, .count = smaller(LINEAR_CHAIN, m->k - k), .a_step = m->a_k,
-                  .b_step = m->b_k, .lanes = VF, .add = m->add || k > 0, .y = m->y, .bias = last && m->bias ? bias : NULL,
+                  .b_step = m->b_k, .add = m->add || k > 0, .y = m->y, .bias = last && m->bias ? bias : NULL,
                   .residual = last ? m->residual : NULL, .relu = last && m->relu};
         for (int64_t f = 0; f < at->cells; f += shape->f) {
             for (int i = 0; i < shape->f; i++) {
@@ -34,7 +34,8 @@ static void linear_tiles(const linear_map *m, const rectangle *at) {
             }
             for (int64_t p = 0; p < vectors; p += shape->p) {
                 for (int i = 0; i < shape->p; i++) {
-                    const int64_t v = smaller(p + i, vectors - 1), position = at->line + v / m->a_pieces, piece = v % m->a_pieces * VF;
+                    const int64_t v = smaller(p + i, vectors - 1), piece = v % m->a_pieces * VF;
+                    const int64_t position = at->line + v / m->a_pieces;
                     t.a[i] = m->a + position * m->a_position + k * m->a_k + piece;
                     t.y_p[i] = position * m->y_position + piece;
                 }

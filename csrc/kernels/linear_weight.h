@@ -21,9 +21,9 @@ static void linear_weight_part(const linear_backward_weight_args *a, const recta
             a_tap[i] = i * IMAGES * WEIGHT_PITCH;
             b_tap[i] = group * a->dy.stride + position * a->out_features * IMAGES;
             for (int64_t k = 0; k < at->lines; k += IMAGES)
-                transpose_block(xt + a_tap[i] + k, WEIGHT_PITCH, x + k * IMAGES, IMAGES, smaller(IMAGES, at->lines - k), IMAGES);
+                transpose_block(xt + a_tap[i] + k, WEIGHT_PITCH, x + k * IMAGES, IMAGES, smaller(16, at->lines - k), 16);
         }
-        tile t = {.a_step = WEIGHT_PITCH, .b_step = 1, .lanes = VF, .add = unit > 0, .y = state, .chain = chain};
+        tile t = {.a_step = WEIGHT_PITCH, .b_step = 1, .add = unit > 0, .y = state, .chain = chain};
         for (int64_t f = 0; f < at->cells; f += shape->f)
             for (int64_t p = 0; p < vectors; p += shape->p) {
                 for (int i = 0; i < shape->f; i++) {

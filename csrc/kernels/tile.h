@@ -6,19 +6,20 @@
 #define FASTNN_TILE_H
 #include "slice.h"
 
-enum { TILE_P = 8, TILE_F = 16 };                                     /* the largest of any shape below */
+enum { TILE_P = 8, TILE_F = 8 };                                      /* the largest of any shape below */
 enum { TILE_VS, TILE_SV, TILE_VV, TILE_MODES };                       /* what a and b are: vectors or scalars */
 
 typedef struct {
     const float *a[TILE_P], *b[TILE_F];
     const int64_t *a_tap, *b_tap;
     int64_t taps, count, a_step, b_step;
-    float *chain;                       /* where a chain cut in pieces waits: shape's f * p vectors */
-    int resume, suspend;                /* start from chain; stop there (and write nothing to y) */
     float *y;                           /* y + y_p[p] + y_f[f] */
     int64_t y_p[TILE_P], y_f[TILE_F];
-    int lanes;                          /* lanes to keep, the others of the sum become 0; VF: all */
     int add;                            /* y + sum instead of sum */
+    int lanes;                          /* TILE_VV alone: lanes to keep, the others of the sum become 0; VF: all */
+    /* TILE_VS alone: */
+    float *chain;                       /* where a chain cut in pieces waits: shape's f * p vectors */
+    int resume, suspend;                /* start from chain; stop there (and write nothing to y) */
     const float *bias;                  /* then add bias[f], f in the tile; NULL: none */
     const float *residual;              /* then add residual[y_p[p] + y_f[f]]; NULL: none */
     int relu;
@@ -37,7 +38,11 @@ static inline vi tile_mask(int lanes) {
     return mask;
 }
 
-#define UNROLL _Pragma("GCC unroll 16")
+#if defined(__clang__)
+#define UNROLL _Pragma("unroll")
+#else
+#define UNROLL _Pragma("GCC unroll 16")                               /* without it GCC keeps the sums in memory */
+#endif
 #define TILE_EACH for (int f = 0; f < F; f++) UNROLL for (int p = 0; p < P; p++)
 
 static inline __attribute__((always_inline)) void tile_body(const tile *t, const int mode, const int F, const int P) {
@@ -47,7 +52,7 @@ static inline __attribute__((always_inline)) void tile_body(const tile *t, const
     UNROLL for (int p = 0; p < P; p++) a[p] = t->a[p];
     UNROLL for (int f = 0; f < F; f++) b[f] = t->b[f];
     UNROLL TILE_EACH sum[f][p] = vf_set1(0);
-    if (t->resume) UNROLL TILE_EACH sum[f][p] = vf_load(t->chain + (f * P + p) * VF);
+    if (mode == TILE_VS && t->resume) UNROLL TILE_EACH sum[f][p] = vf_load(t->chain + (f * P + p) * VF);
     const int64_t a_step = t->a_step, b_step = t->b_step, count = t->count;
     for (int64_t tap = 0; tap < t->taps; tap++) {
         int64_t ia = t->a_tap[tap], ib = t->b_tap[tap];
@@ -69,18 +74,20 @@ static inline __attribute__((always_inline)) void tile_body(const tile *t, const
             }
         }
     }
-    if (t->suspend) {
+    if (mode == TILE_VS && t->suspend) {
         UNROLL TILE_EACH vf_store(t->chain + (f * P + p) * VF, sum[f][p]);
         return;
     }
-    if (t->lanes < VF) {
+    if (mode == TILE_VV && t->lanes < VF) {
         const vi keep = tile_mask(t->lanes);
         UNROLL TILE_EACH sum[f][p] = vf_select(keep, sum[f][p], vf_set1(0));
     }
     if (t->add) UNROLL TILE_EACH sum[f][p] = vf_load(t->y + t->y_p[p] + t->y_f[f]) + sum[f][p];
-    if (t->bias) UNROLL TILE_EACH sum[f][p] = sum[f][p] + vf_set1(t->bias[f]);
-    if (t->residual) UNROLL TILE_EACH sum[f][p] = sum[f][p] + vf_load(t->residual + t->y_p[p] + t->y_f[f]);
-    if (t->relu) UNROLL TILE_EACH sum[f][p] = vf_select((vi)(sum[f][p] <= vf_set1(0)), vf_set1(0), sum[f][p]);
+    if (mode == TILE_VS) {
+        if (t->bias) UNROLL TILE_EACH sum[f][p] = sum[f][p] + vf_set1(t->bias[f]);
+        if (t->residual) UNROLL TILE_EACH sum[f][p] = sum[f][p] + vf_load(t->residual + t->y_p[p] + t->y_f[f]);
+        if (t->relu) UNROLL TILE_EACH sum[f][p] = vf_select((vi)(sum[f][p] <= vf_set1(0)), vf_set1(0), sum[f][p]);
+    }
     UNROLL TILE_EACH vf_store(t->y + t->y_p[p] + t->y_f[f], sum[f][p]);
 }
 
@@ -129,8 +136,8 @@ static inline __attribute__((always_inline)) void tile_finish_rows(const tile_re
         for (int64_t next = 0; next < count; next += VF) {
             const int64_t i = smaller(next, last), at = r * t->y_step + i;
             vf sum = vf_load(t->sums + r * t->sums_step + i);
-            if (t->bias) sum = sum + (!t->bias_step ? same : masked ? vf_load_first(t->bias, (int)count) : vf_load(t->bias + i));
-            if (t->residual) sum = sum + (masked ? vf_load_first(t->residual + at, (int)count) : vf_load(t->residual + at));
+            if (t->bias) sum = sum + (t->bias_step ? vf_load_run(t->bias + i, masked ? count : VF) : same);
+            if (t->residual) sum = sum + vf_load_run(t->residual + at, masked ? count : VF);
             if (t->relu) sum = vf_select((vi)(sum <= vf_set1(0)), vf_set1(0), sum);
             if (masked) vf_store_first(t->y + at, sum, (int)count);
             else vf_store(t->y + at, sum);

@@ -54,6 +54,7 @@ class ByHand:
 
     def run_by_hand(self, arrays):
         """A forward in training mode that keeps what its backward needs."""
+        from .module import structure
         executable, n = self.executable("by hand", self.by_hand_body, arrays, True)
         with self._lock():
             started = executable.start(arrays, n, self.numbers(advance=True))
@@ -62,7 +63,7 @@ class ByHand:
         waiting = Waiting(self, started, names)
         self._waiting = [w for w in self.__dict__.get("_waiting", ()) if w() is not None and not w().run.spent]
         self._waiting.append(weakref.ref(waiting))
-        return outputs[0] if names == ["output"] else dict(zip(names, outputs))
+        return structure(names, outputs)
 
     def by_hand_body(self, session, inputs):
         """Outputs; then, from late gradients of each, the gradients of parameters ("d:") and inputs ("dx:")."""
@@ -83,8 +84,8 @@ class ByHand:
     def backward(self, dy, y=None, input_gradient=True):
         """Backward of the newest run not yet used, or of the run that returned `y`: adds to every parameter's grad.
 
-        dy: gradient of the loss with respect to the output; for several outputs a dict by output name (zeros where one is left
-        out). -> gradient with respect to the input (a list for several inputs; None with input_gradient=False). Raises
+        dy: gradient of the loss with respect to the output; for several outputs a tuple, or a dict by output name (zeros where
+        one is left out). -> gradient with respect to the input (a list for several inputs; None with input_gradient=False). Raises
         RuntimeError where there is no run in training mode left, or it is spent."""
         if y is not None:
             owner, waiting = run.owner(y)
@@ -96,9 +97,12 @@ class ByHand:
             raise RuntimeError("backward: no run in training mode waits for it: call model(x, training=True) first")
         waiting = alive[-1]
         if not isinstance(dy, dict):
-            if len(waiting.outputs) > 1:
+            if len(waiting.outputs) > 1 and isinstance(dy, (tuple, list)) and len(dy) == len(waiting.outputs):
+                dy = {name: gradient for (name, *_), gradient in zip(waiting.outputs, dy)}
+            elif len(waiting.outputs) > 1:
                 raise ValueError(f"backward: there are several outputs, give a dict of gradients for {[n for n, *_ in waiting.outputs]}")
-            dy = {waiting.outputs[0][0]: dy}
+            else:
+                dy = {waiting.outputs[0][0]: dy}
         ids = {name: array for name, array, _ in waiting.outputs}
         unknown = [name for name in dy if name not in ids]
         if unknown:

@@ -199,11 +199,17 @@ def _method(name, doc=None):
     return method
 
 
+UFUNCS = dict(add="add", subtract="sub", multiply="mul", divide="div", power="pow", matmul="matmul", negative="neg", exp="exp",
+              log="log", sqrt="sqrt", absolute="abs", square="square", reciprocal="reciprocal", sign="sign", maximum="maximum",
+              minimum="minimum", tanh="tanh", greater="gt", greater_equal="ge", less="lt", less_equal="le", equal="eq",
+              not_equal="ne")             # NumPy's name -> ours
+
+
 class Value:
     """A symbolic array: what flows through a network while it is described. Has a shape and a dtype, arithmetic, reductions
     and shape operations like NumPy's and PyTorch's; asking for its data (`if`, `float`, `np.asarray`) is a TraceError."""
     __slots__ = ("node", "index", "shape", "dtype", "__weakref__")
-    __array_ufunc__ = None                          # array + value is the value's business
+    contiguous = lambda self: self                  # noqa: E731 (PyTorch's; there is no memory yet)
 
     def __init__(self, node, index, shape, dtype):
         self.node, self.index, self.shape, self.dtype = node, index, tuple(shape), dtype
@@ -246,6 +252,15 @@ class Value:
     def __rmatmul__(self, other):
         return functions["matmul"](other, self)
 
+    def __array_ufunc__(self, ufunc, method, *inputs, **settings):
+        """array + value, np.exp(value): the function of the same name."""
+        name = UFUNCS.get(ufunc.__name__)
+        if method != "__call__" or settings or name is None:
+            raise TraceError(f"np.{ufunc.__name__} of a symbolic value at {user_line()}: use F.* functions, or write an op of your "
+                             "own with @nn.op.")
+        return functions[name](*inputs)
+
+    __setitem__ = _data_error("writing into a part", "Values do not change: use F.where or F.cat to make a new one.")
     __hash__ = object.__hash__
     __bool__ = _data_error("the truth", "Use F.where(condition, a, b) for a choice that depends on data.")
     __float__ = _data_error("float()", "Keep it a value: arithmetic and F.* functions work on it.")

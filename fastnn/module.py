@@ -467,9 +467,11 @@ class Module(Trainable, ByHand):
         single = len(arrays) == 1
         parts = [self.predict_on_batch(arrays[0][i:i + batch_size] if single else [a[i:i + batch_size] for a in arrays])
                  for i in range(0, max(n, 1), batch_size)]
+        if len(parts) == 1:
+            return parts[0]
         if isinstance(parts[0], dict):
             return {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return tuple(map(np.concatenate, zip(*parts))) if isinstance(parts[0], tuple) else np.concatenate(parts)
 
     def numbers(self, advance=False):
         """The numbers that dropout reads at a run: seed and step."""
@@ -590,10 +592,10 @@ def _opened(result):
 
 
 def structure(names, results):
-    """One array, a tuple (from a tuple of outputs), or a dict by output name."""
+    """What a forward returned, of the same outputs: one of them, a tuple, or a dict by output name."""
     if names == ["output"]:
         return results[0]
-    return dict(zip(names, results))
+    return tuple(results) if names == [str(i) for i in range(len(names))] else dict(zip(names, results))
 
 
 def input_arrays(module, x):

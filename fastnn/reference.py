@@ -5,6 +5,14 @@ import numpy as np
 from .graph import CONSTANT, SLOT, STATE, at
 
 
+def checked(op, array, shape):
+    """What a user's op returned, as an array of the shape that its rule said."""
+    array = np.asarray(array)
+    if array.shape != tuple(shape):
+        raise ValueError(f"{op.name}: returned an array of shape {array.shape}, its shape rule says {tuple(shape)}")
+    return array
+
+
 class Reference:
     """Runs a Graph. `run(inputs, n, slots, index)` -> {output name: array} of what needs no late input; `finish(env, late)` the rest."""
 
@@ -56,7 +64,7 @@ class Reference:
                 attrs = {k: at(v, n) for k, v in node.attrs.items()}
                 made = node.op.reference(*[None if v is None else env[v] for v in node.inputs], **attrs)
                 for value, array in zip(node.outputs, made if isinstance(made, tuple) else (made,)):
-                    env[value] = array
+                    env[value] = array if node.op.native else checked(node.op, array, at(value.shape, n))
 
     def commit(self, env, late):
         """Writes the updates whose values are there (late: those that waited) into their states, after all else succeeded."""

@@ -8,7 +8,7 @@ import numpy as np
 from . import graph as g
 from .backend import native
 from .graph import Batch, at
-from .reference import Reference
+from .reference import Reference, checked
 
 if native:
     from . import plan as plans
@@ -180,10 +180,7 @@ class Run:
         made = item.op.reference(*arrays, **{k: at(v, self.n) for k, v in item.attrs.items()})
         for place, result in zip(outputs, made if isinstance(made, tuple) else (made,)):
             into = view(place)
-            result = np.asarray(result)
-            if result.shape != into.shape:
-                raise ValueError(f"{item.op.name}: returned an array of shape {result.shape}, its shape rule says {into.shape}")
-            into[...] = result
+            into[...] = checked(item.op, result, into.shape)
 
     def binding_array(self, value):
         if value.node.op is g.STATE:
@@ -220,9 +217,18 @@ def explain(plan, error, run):
     step, code = error.step, error.code
     failed = plan.steps[step]
     if failed.kernel == "check_labels":
-        classes = failed.fields["classes"]
-        return IndexError(f"{failed.node.scope + ': ' if failed.node.scope else ''}cross_entropy: target {code - 1} (counted from 0 in the "
-                          f"flattened batch) is outside 0 .. {classes - 1}, the {classes} classes of the predictions")
+        target, attrs, given = failed.node.inputs[0], failed.node.attrs, None
+        while target.node.op is not g.INPUT and len(target.node.inputs) == 1:       # (N, 1) squeezed to (N,), say
+            target = target.node.inputs[0]
+        for value, array in zip(plan.graph.inputs, run.inputs):         # (equal graphs share a plan: the node is its own)
+            if value is target:
+                given = np.asarray(array if run.index is None else np.asarray(array)[run.index], np.int64)
+        try:                                        # the reference finds the label again, and says which it is
+            if given is not None:
+                failed.node.op.reference(given.reshape(at(failed.node.inputs[0].shape, run.n)), **attrs)
+        except IndexError as found:
+            return found
+        return IndexError(f"target: label {code - 1} of the batch is not from 0 to {attrs['classes'] - 1}")
     return RuntimeError(f"{failed.kernel} failed with code {code}")
 
 

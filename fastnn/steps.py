@@ -5,7 +5,7 @@ import numpy as np
 from . import graph as g
 from . import run
 from .graph import functions
-from .module import outputs_of
+from .module import outputs_of, structure
 
 
 def _flat(y):
@@ -62,7 +62,7 @@ def _body(model, compiled, optimizer, session, inputs, n_x, y, weighted, moved):
     rows, session.labelled = inputs[0].shape[0], True
     n_y = len(_flat(y))
     outputs = outputs_of(model(*inputs[:n_x]))
-    y_pred = outputs["output"] if list(outputs) == ["output"] else outputs
+    y_pred = structure(list(outputs), list(outputs.values()))
     y_true = _like(y, inputs[n_x:n_x + n_y])
     loss = compiled.loss(y_pred, y_true)
     if not isinstance(loss, g.Value) or loss.shape not in ((), (rows,)):

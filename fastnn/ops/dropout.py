@@ -63,11 +63,11 @@ def _check_p(name, p):
     return float(p)
 
 
-def dropout(x, p=0.5, training=True, *, seed=None, step=None):
+def dropout(x, p=0.5, training=True, inplace=False, *, seed=None, step=None):
     """x with every element zeroed with probability p and the others divided by 1 - p; x itself where not training or p is 0.
 
     seed, step: integers that, with the place of the element, decide the mask; by default a new draw from the generator that
-    manual_seed sets (on values: read at every run). Raises ValueError unless 0 <= p <= 1.
+    manual_seed sets (on values: read at every run). inplace: accepted for PyTorch's sake, no effect. Raises ValueError unless 0 <= p <= 1.
     Source: Srivastava et al., Dropout: a simple way to prevent neural networks from overfitting, JMLR 15, 2014."""
     x, p = arguments.check_float("dropout", "x", x), _check_p("dropout", p)
     if not training or p == 0:

@@ -37,8 +37,8 @@ def _(emit, dy, x, out, *, negative_slope):
     emit.elementwise("leaky_relu_backward", out, dy, x, negative_slope)
 
 
-def leaky_relu(x, negative_slope=0.01):
-    """x where x > 0, else negative_slope x; any shape."""
+def leaky_relu(x, negative_slope=0.01, inplace=False):
+    """x where x > 0, else negative_slope x; any shape. inplace: accepted for PyTorch's sake, no effect."""
     return _leaky_relu(arguments.check_float("leaky_relu", "x", x), negative_slope=float(negative_slope))
 
 

@@ -37,8 +37,8 @@ def _(emit, dy, x, out):
     emit.elementwise("relu_backward", out, dy, x)
 
 
-def relu(x):
-    """max(x, 0), any shape; NaN stays NaN."""
+def relu(x, inplace=False):
+    """max(x, 0), any shape; NaN stays NaN. inplace: accepted for PyTorch's sake, no effect."""
     return _relu(arguments.check_float("relu", "x", x))
 
 

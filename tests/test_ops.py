@@ -428,6 +428,19 @@ def test_refuses_what_is_no_real_number(name):
                     case(*given)
 
 
+def test_windows_too_large_to_copy(target):
+    """Convolutions whose windows do not fit into a thread's scratch; as large as the image, they are products of matrices."""
+    rng, width = np.random.default_rng(0), 16500
+    for n, channels, filters in ((2, 8, 3), (17, 1, 2), (16, 1, 1)):
+        x, w = (rng.integers(-3, 4, (k, channels, 1, width)).astype(np.float32) for k in (n, filters))
+        dy, bias = rng.integers(-3, 4, (n, filters, 1, 1)).astype(np.float32), np.arange(filters, dtype=np.float32)
+        flat_x, flat_w, flat_dy = x.reshape(n, -1), w.reshape(filters, -1), dy[:, :, 0, 0]
+        np.testing.assert_array_equal(F.conv2d(x, w, bias)[:, :, 0, 0], flat_x @ flat_w.T + bias)
+        np.testing.assert_array_equal(F.conv2d_backward_weight(dy, x, w).reshape(filters, -1), flat_dy.T @ flat_x)
+        if filters == 1 and target == native.targets()[0]:   # takes long
+            np.testing.assert_array_equal(F.conv2d_backward_input(dy, x, w).reshape(n, -1), flat_dy @ flat_w)
+
+
 # ---- random numbers
 
 @pytest.mark.parametrize("p, seed, step", [(0.5, 0, 0), (0.3, 123456789, 1 << 33), (0.9, -5, 77)])

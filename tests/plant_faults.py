@@ -1,0 +1,207 @@
+"""Plants one fault after another in a copy of what is committed, in every kernel and every fusion of plans, and lists which tests
+catch it. A fault that nothing catches, or a kernel without a fault here, ends it with exit status 1.
+
+    python tests/plant_faults.py [name ...]        names of kernels or fusions; default: all
+
+Needs a C compiler, Cython, and what the tests need; takes a minute a fault or less. Kernels are compiled for one target, with
+little optimisation. Not part of the test run."""
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+TARGET = "avx2"
+FLAGS = "-O1 -std=gnu11 -ffp-contract=off -fvisibility=hidden -pthread -fPIC -Icsrc -w".split()
+TESTS = ["tests/test_ops.py", "tests/test_kernels.py"]
+
+# (kernel or fusion, file, text that occurs once, what it becomes)
+FAULTS = [
+    # moving data
+    ("gather", "move.h", "if (l < images) row[l] = gathered(", "if (l + 1 < images) row[l] = gathered("),
+    ("gather", "move.h", "(size_t)(s.end - s.begin) * 4);\n#endif", "(size_t)(s.end - s.begin - 1) * 4);\n#endif"),
+    ("gather", "move.h", "y[i] * scale + shift", "y[i] * scale - shift"),
+    ("export", "move.h", "for (int64_t l = 0; l < images && !direct; l++)", "for (int64_t l = 1; l < images && !direct; l++)"),
+    ("export", "move.h", "&w, s.begin, s.end - s.begin, a->dtype);\n#endif", "&w, s.begin, s.end - s.begin - 1, a->dtype);\n#endif"),
+    ("gather_int", "move_int.h", "[image] : image, offset", "[image] : 0, offset"),
+    ("check_labels", "move_int.h", "target[i] < a->classes", "target[i] <= a->classes"),
+    ("copy", "move.h", "v_load(x + (from + i * w.x[0])", "v_load(x + (from + i * w.y[0])"),
+    ("broadcast", "move.h", "v_set1(x[from + i * w.x[0]])", "v_set1(x[from])"),
+    ("fill", "move.h", "value = (float)a->value;", "value = (float)a->value + 1;"),
+    # elementwise, reductions, products
+    ("elementwise", "elementwise.h", "(operand){result[which - 16], -1}", "(operand){result[0], -1}"),
+    ("elementwise", "elementwise.def", "relu_backward, 2, v_select(b <= 0.0f", "relu_backward, 2, v_select(b < 0.0f"),
+    ("reduce", "reduce.h", "vf_select((vi)(x < y) | (vi)(x != x)", "vf_select((vi)(x > y) | (vi)(x != x)"),
+    ("reduce", "reduce.h", "for (int64_t i = 0; i < count; i++) sum[0] += x[i];", "for (int64_t i = 1; i < count; i++) sum[0] += x[i];"),
+    ("batch_sum", "reduce.h", "held[l] = l < last ? x[l] : 0;", "held[l] = x[l];"),
+    ("channel_sum", "reduce.h", "for (int64_t l = images_of(j, g, LANES); l < LANES; l++) lane[l] = 0;", ""),
+    ("matmul", "matmul.h", "sum[r][c] = vf_fma(factor, column[c], sum[r][c]);", "sum[r][c] = vf_fma(-factor, column[c], sum[r][c]);"),
+    ("matmul", "matmul.h", "a[r * t->a_strides[0] + k * t->a_strides[1]]", "a[r * t->a_strides[1] + k * t->a_strides[0]]"),
+    ("matmul_sum", "matmul.h", "larger(images_of(j, g, LANES) - lane, 0)", "LANES - lane"),
+    # softmax, losses
+    ("softmax_forward", "softmax.h", "if (kind == SOFTMAX) return x / total;", "if (kind == SOFTMAX) return x * total;"),
+    ("softmax_backward", "softmax.h", "y * (x - total)", "y * (x + total)"),
+    ("log_softmax_forward", "softmax.h", "return x - maximum - total;", "return x - total;"),
+    ("log_softmax_backward", "softmax.h", "vf_fma(-vf_exp(y), total, x)", "vf_fma(vf_exp(y), total, x)"),
+    ("cross_entropy_forward", "cross_entropy.h", "out[e] = k.class[e] < 0 ? 0.0f : out[e];", "out[e] = out[e];"),
+    ("cross_entropy_backward", "cross_entropy.h", "else for (int64_t c = 0; c < a->classes; c++) to[c * step + e] = 0;", ""),
+    ("pick_weight", "cross_entropy.h", "y[column] = c < 0 ? 0.0f : weight", "y[column] = c < 0 ? 1.0f : weight"),
+    ("mse_forward", "mse.h", "total / v_set1((float)a->count)", "total"),
+    ("mse_backward", "mse.h", "2.0f / (float)a->count", "1.0f / (float)a->count"),
+    ("accuracy", "accuracy.h", "(VI)(v > best)", "(VI)(v >= best)"),
+    # convolution
+    ("conv2d_forward", "conv2d_batch.h", "if (line < 0 || line >= m->height) zero_images(y, width);", "if (line < 0) zero_images(y, width);"),
+    ("conv2d_forward", "conv2d.h", "m.residual = a->residual.p + j->group * a->residual.stride;", ";"),
+    ("conv2d_forward", "conv2d.h", "if (m->bias) total = total + v_set1(m->bias[filter]);", ""),
+    ("conv2d_forward", "conv2d_image.h", "first < inside ? (inside - 1 - first) / step + 1 : 0", "first < inside ? (inside - 1 - first) / step : 0"),
+    ("conv2d_backward_input", "conv2d_map.h", "(kernel - 1 - tap) / tap_step + 1 : 0", "(kernel - 1 - tap) / tap_step : 0"),
+    ("conv2d_backward_input", "conv2d_image.h", "m->y[to + r * row + q * m->y_step[1]] = sums[r * c->width + q]",
+     "m->y[to + r * row + q * m->y_step[1]] = sums[r * at->cells + q]"),
+    ("conv2d_backward_weight", "conv2d_weight.h", "smaller(IMAGES, p->n - group * IMAGES), part);", "IMAGES, part);"),
+    ("conv2d_backward_weight", "conv2d_weight.h", "state[lane] += sum;", "state[lane] = sum;"),
+    ("conv2d_pack", "conv2d_pack.h", "f + k < a->filters ?", "f + k <= a->filters ?"),
+    # linear
+    ("linear_forward", "linear.h", ".bias = a->bias, .residual = residual", ".bias = a->bias, .residual = NULL"),
+    ("linear_forward", "linear_image.h", ".bias = a->bias ? (const float *)a->bias + first : NULL", ".bias = a->bias"),
+    ("linear_backward_input", "linear.h", ".b_f = 1, .b_k = a->in_features", ".b_f = 1, .b_k = a->out_features"),
+    ("linear_backward_input", "linear_image.h", "for (int64_t i = s.end / VF * VF; i < s.end; i++)", "for (int64_t i = s.end / VF * VF; i + 1 < s.end; i++)"),
+    ("linear_backward_weight", "linear_weight.h", "t.count = j->n % IMAGES;", "t.count = IMAGES;"),
+    ("linear_pack", "linear_pack.h", "a->in_features, s.end - o, a->in_features", "a->in_features, s.end - o + 1, a->in_features"),
+    # recurrent layers
+    ("recurrent_pack", "recurrent_pack.h", "units = smaller(UNITS, a->units - unit);", "units = UNITS;"),
+    ("lstm_forward", "lstm.h", "gate[LSTM_F] = vf_sigmoid(gate[LSTM_F]);", "gate[LSTM_F] = vf_tanh(gate[LSTM_F]);"),
+    ("lstm_backward", "lstm.h", "(forget * (one - forget))", "(forget * (one + forget))"),
+    ("gru_forward", "gru.h", "vf_load_run(h + at, left) - gate[GRU_N], gate[GRU_N]", "vf_load_run(h + at, left), gate[GRU_N]"),
+    ("gru_backward", "gru.h", "vf_store(dh + i, total * update);", "vf_store(dh + i, total);"),
+    ("rnn_forward", "rnn.h", "vf_select((vi)(x <= vf_set1(0)), vf_set1(0), x)", "x"),
+    ("rnn_backward", "rnn.h", "total * (vf_set1(1.0f) - value * value)", "total * (vf_set1(1.0f) - value)"),
+    # pooling
+    ("max_pool2d_forward", "max_pool2d.h", "{whole.end, a->out_width}};", "{whole.end, a->out_width - 1}};"),
+    ("max_pool2d_forward", "max_pool2d.h", "for (int t = 1; t < 4; t++)", "for (int t = 1; t < 3; t++)"),
+    ("max_pool2d_backward", "max_pool2d.h", "VI better = (VI)(c > best)", "VI better = (VI)(c >= best)"),
+    ("avg_pool2d_forward", "avg_pool2d.h", "float divisor = (float)(h.counts * columns);", "float divisor = (float)(rows * columns);"),
+    ("avg_pool2d_backward", "avg_pool2d.h", "v_load(to) + dy", "dy"),
+    ("adaptive_avg_pool2d_forward", "adaptive_avg_pool2d.h", "K(window_sum)(x + l, a->width, h, w) / divisor", "K(window_sum)(x + l, a->width, h, w)"),
+    ("adaptive_avg_pool2d_forward", "adaptive_avg_pool2d.h", "y[c] = y[c] / (float)pixels", "y[c] = y[c]"),
+    ("adaptive_avg_pool2d_backward", "adaptive_avg_pool2d.h", "v_load(dy + l) / divisor", "v_load(dy + l)"),
+    # batch norm
+    ("batch_norm_statistics", "batch_norm.h", "*sum = tree_sum_lanes(total, images);", "*sum = tree_sum_lanes(total, 16);"),
+    ("batch_norm_statistics", "batch_norm.h", "d * d * (count * (more / all))", "0"),
+    ("batch_norm_coefficients", "batch_norm_flat.h", "vf_set1((float)a->eps)", "vf_set1(0.0f)"),
+    ("batch_norm_forward", "batch_norm.h", "if (a->relu) v = vf_select(v <= zero, zero, v);", ""),
+    ("batch_norm_sums", "batch_norm.h", "for (int64_t l = images; l < LANES; l++) sum[l] = product[l] = 0;", ""),
+    ("batch_norm_backward", "batch_norm.h", "k3, gradient - k2)", "k3, gradient)"),
+    ("batch_norm_update", "batch_norm_flat.h", "(double)(a->count - 1)", "(double)a->count"),
+    # random numbers, updates
+    ("dropout", "dropout.h", "round < 10", "round < 9"),
+    ("dropout", "dropout.h", "a[3] = (vu){0} + ((uint64_t)d->step >> 32);", "a[3] = (vu){0};"),
+    ("sgd", "sgd.h", "a->first ? g :", ""),
+    ("adam", "adam.h", "vf_sqrt(v) / root", "vf_sqrt(v)"),
+    # fusions and placement
+    ("fuse_epilogue", "plan.py", 'first.extra["relu"], first.outputs = 1,', 'first.extra["relu"], first.outputs = 0,'),
+    ("fuse_epilogue", "plan.py", 'first.extra["residual"], first.outputs = other, list(item.outputs)', "first.outputs = list(item.outputs)"),
+    ("fuse_epilogue", "plan.py", "return len(readers.get(value, ())) == 1", "return True"),
+    ("fuse_gather", "plan.py", "scale = _constant_beside(item, value)\n", "scale = 1.0\n"),
+    ("fuse_gather", "plan.py", 'tuple(axes[d] for d in item.attrs["dims"])', 'tuple(item.attrs["dims"].index(d) for d in axes)'),
+    ("fuse_elementwise", "plan.py", "readers[id(buffer)] != 1", "readers[id(buffer)] < 1"),
+    ("fuse_elementwise", "plan.py", '("result", shift - 1) if o is buffer', '("result", 0) if o is buffer'),
+    ("fuse_elementwise", "plan.py", '("result", o[1] + shift)', '("result", o[1])'),
+    ("place", "plan.py", "not (b.last < buffer.first or buffer.last < b.first)", "not (b.last <= buffer.first or buffer.last <= b.first)"),
+    ("schedule", "plan.py", "{id(s) for b in step.writes for s in reads_since.get(_key(b), ())}", "set()"),
+]
+
+
+def run(*command, **options):
+    return subprocess.run(command, capture_output=True, text=True, **options)
+
+
+class Copy:
+    """What is committed, built for one target."""
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+        archive = subprocess.run(["git", "-C", ROOT, "archive", "HEAD"], check=True, capture_output=True).stdout
+        subprocess.run(["tar", "-x", "-C", folder], input=archive, check=True)
+        dispatch = self.folder / "csrc/dispatch.c"
+        text = dispatch.read_text()
+        dispatch.write_text(re.sub(r"#define TARGETS\(T\) T\(avx512\).*", f"#define TARGETS(T) T({TARGET})", text))
+        self.check(run(sys.executable, "-m", "cython", "-3", "fastnn/native.pyx", cwd=folder))
+        include = run(sys.executable, "-c", "import sysconfig; print(sysconfig.get_path('include'))").stdout.strip()
+        for source in ("fastnn/native.c", "csrc/dispatch.c", "csrc/execute.c", "csrc/threads.c"):
+            self.compile(source, f"-I{include}", "-DPy_LIMITED_API=0x030B0000")
+        self.compile(f"csrc/targets/{TARGET}.c")
+        self.link()
+
+    @staticmethod
+    def check(result):
+        if result.returncode:
+            raise RuntimeError(result.stdout + result.stderr)
+
+    def compile(self, source, *flags):
+        self.check(run(os.environ.get("CC", "gcc"), *FLAGS, *flags, "-c", source, "-o", Path(source).stem + ".o", cwd=self.folder))
+
+    def link(self):
+        objects = ["native.o", "dispatch.o", "execute.o", "threads.o", f"{TARGET}.o"]
+        self.check(run(os.environ.get("CC", "gcc"), "-shared", "-pthread", *objects, "-o", "fastnn/native.abi3.so", cwd=self.folder))
+
+    def path(self, file):
+        return self.folder / ("fastnn" if file.endswith(".py") else "csrc/kernels") / file
+
+    def plant(self, file, old, new):
+        """-> the text before, or None where `old` is not there once."""
+        before = self.path(file).read_text()
+        if before.count(old) != 1:
+            return None
+        self.path(file).write_text(before.replace(old, new))
+        return before
+
+    def build(self, file):
+        if not file.endswith(".py"):
+            self.compile(f"csrc/targets/{TARGET}.c")
+            self.link()
+
+    def caught_by(self):
+        """The test functions that fail, of the first few failures: [] where all pass."""
+        environment = dict(os.environ, PYTHONPATH=str(self.folder), FASTNN_NUM_THREADS="2")
+        names = []
+        for file in TESTS:
+            result = run(sys.executable, "-m", "pytest", "-q", "--maxfail=4", "-p", "no:cacheprovider", file, cwd=self.folder, env=environment)
+            names += re.findall(r"^(?:FAILED|ERROR) \S*?/(test_\w+\.py(?:::\w+)?)", result.stdout, re.M)
+            if result.returncode not in (0, 1):
+                names.append(f"{Path(file).name} (exit status {result.returncode})")
+        return list(dict.fromkeys(names))
+
+
+def main(wanted):
+    kernels = re.findall(r"^KERNEL\(\w+, (\w+),", (ROOT / "csrc/kernels.def").read_text(), re.M)
+    missed = [f"{k}: no fault is planted in it" for k in kernels if k not in {f[0] for f in FAULTS}]
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Copy(folder)
+        print("without a fault:", ", ".join(copy.caught_by()) or "all tests pass", flush=True)
+        for kernel, file, old, new in FAULTS:
+            if wanted and kernel not in wanted:
+                continue
+            started, before = time.time(), copy.plant(file, old, new)
+            if before is None:
+                missed.append(f"{kernel}: {file} does not contain {old!r} once")
+                continue
+            try:
+                copy.build(file)
+                caught = copy.caught_by()
+            except RuntimeError as error:
+                caught = []
+                print(error)
+            copy.path(file).write_text(before)
+            print(f"| {kernel} | {file}: `{old.strip()}` -> `{new.strip()}` | {', '.join(caught) or 'NOTHING'} | {time.time() - started:.0f} s |",
+                  flush=True)
+            if not caught:
+                missed.append(f"{kernel}: nothing caught {old!r} -> {new!r}")
+    print("\n".join(missed) or "every fault was caught")
+    return bool(missed)
+
+
+if __name__ == "__main__":
+    sys.exit(main(set(sys.argv[1:])))

@@ -106,6 +106,14 @@ conv2d_backward_weight  dweight[o, i, u, v] = sum over images and pixels of dy[o
             lane, block sums added ascending a lane to +0, lanes past n dropped; at last a tree over lanes (i+8, i+4, i+2, i+1).
 conv2d_pack  weights for LANES 1 in the order that conv2d_forward wants: its own business, filters of a group rounded up to
             a multiple of 16: groups * ceil(filters / groups / 16) * 16 * (channels / groups) * u * v floats.
+winograd_forward   conv2d_forward of a 3x3 kernel, stride 1, dilation 1, groups 1, by Winograd's F(4x4, 3x3) (winograd_transform.h: points,
+            transforms, their order). packed: winograd_pack's result. The product over channels is one FMA chain from +0 a block
+            of 128 channels, block sums added ascending; then the output transform, bias, residual, ReLU. Padding may be
+            negative. One non-finite input may spoil its tiles, of 4x4 outputs, in all filters.
+            The gradient by the input is the same kernel: x is dy, y is dx, channels and filters are exchanged, the weight is
+            flipped, and the padding is 2 less the forward's.
+winograd_pack  the transformed weights: 36 * ceil(filters / 16) * 16 * channels floats. flip: weight is (channels, filters, 3, 3),
+            taken turned by 180 degrees.
 linear_forward   y[t, o] = relu(residual + (bias[o] + sum_k x[t, k] weight[o, k])), t < positions; chains of 256 along k.
 linear_backward_input   dx[t, k] = sum_o dy[t, o] weight[o, k], chains of 256 along o.
 linear_backward_weight  dweight[o, k] = sum over images n and t of dy x: pairs (group, t) ascending, chains over the lanes

@@ -3,7 +3,7 @@ __version__ = "0.1.0"
 
 from . import backend, run                          # noqa: F401
 from . import functional                            # noqa: F401
-from .backend import get_num_threads, set_num_threads, show_config
+from .backend import get_num_threads, set_conv_algorithm, set_num_threads, show_config
 from .grad import no_grad
 from .layers import *                               # noqa: F401,F403
 from .losses import CrossEntropyLoss, Loss, MSELoss, NLLLoss, cross_entropy, mse, nll

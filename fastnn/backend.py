@@ -17,6 +17,28 @@ if _asked != "reference":
 
 name = "native" if native else "reference"
 
+conv_algorithm = "auto"         # of convolutions that are not told one
+
+
+def set_conv_algorithm(algorithm):
+    """What convolutions do from now on that have no `algorithm` of their own.
+
+    "auto" (the default): 3x3 convolutions of stride 1 whose shape makes it faster run by Winograd's F(4x4, 3x3). Its error is
+    bounded by eps * (largest input of the tile) * sum |weight|, not pixel by pixel: where one image holds numbers of very
+    different sizes, or exact zeros and ties matter, choose "direct", which sums the products as they stand.
+    Raises ValueError for anything else. Source: Lavin and Gray, arXiv:1509.09308."""
+    global conv_algorithm
+    from .module import changed
+    conv_algorithm = checked_algorithm("set_conv_algorithm", algorithm)
+    changed()                                       # networks are traced anew
+
+
+def checked_algorithm(name, algorithm):
+    """`algorithm`, or the global setting for None."""
+    if algorithm not in (None, "auto", "direct"):
+        raise ValueError(f"{name}: algorithm must be 'auto' or 'direct', got {algorithm!r}")
+    return algorithm or conv_algorithm
+
 
 def get_num_threads():
     """The number of threads that native kernels use (1 on the reference)."""

@@ -5,8 +5,8 @@ from collections import OrderedDict
 
 import numpy as np
 
+from . import backend, run
 from . import graph as g
-from . import run
 from .byhand import ByHand
 from .parameter import Buffer, Parameter
 from .training import Trainable
@@ -343,11 +343,11 @@ class Module(Trainable, ByHand):
         return lock
 
     def fingerprint(self):
-        """What traces depend on: every module and its version, modes, and which parameters train."""
+        """What traces depend on: every module and its version, modes, which parameters train, the algorithm of convolutions."""
         if self.__dict__.get("_checked") != _changes:
             self.__dict__["_checked"] = _changes
             self.__dict__["_fingerprint"] = tuple((id(m), m._version, m._mode, m._frozen) for m in self.modules()) + \
-                tuple((id(p), p.requires_grad, id(p.storage)) for p in self.parameters())
+                tuple((id(p), p.requires_grad, id(p.storage)) for p in self.parameters()) + (backend.conv_algorithm,)
             self.__dict__["_predictors"] = {}
             self.__dict__["_known_parameters"] = self.parameters()
         return self._fingerprint

@@ -618,6 +618,11 @@ def estimate(step, lanes):
     if step.kernel.startswith("conv2d_") and "out_height" in f:
         taps = f["channels"] // f["groups"] * f["kernel"][0] * f["kernel"][1]
         return 2 * images * f["filters"] * f["out_height"] * f["out_width"] * taps
+    if step.kernel.startswith("winograd_") and "out_height" in f:
+        tiles = -(-f["out_height"] // 4) * -(-f["out_width"] // 4)
+        return 2 * images * tiles * (36 * f["filters"] * f["channels"] + 220 * (f["filters"] + f["channels"]))
+    if step.kernel == "winograd_pack":
+        return 36 * 16 * f["filters"] * f["channels"]
     if step.kernel.startswith("linear_") and "positions" in f:
         return 2 * images * f["positions"] * f["in_features"] * f["out_features"]
     if "hidden" in f and isinstance(f["steps"], int):

@@ -210,6 +210,15 @@ case("conv2d-relu", lambda x, w, b: F.relu(F.conv2d(x, w, b, padding=1)), rows(*
 case("conv2d-residual", lambda x, w: F.relu(x + F.conv2d(x, w, None, padding=1)), rows(*IMAGES), weight(3, 3, 3, 3), exact=True)
 case("conv2d-folded", lambda x, w, b: F.conv2d(x.reshape(-1, 1, 7, 8), w, b, padding=1), rows(*IMAGES), weight(2, 1, 3, 3),
      weight(2), exact=True)
+for _id, _shape, _weight, _arguments in (
+        ("winograd", (16, 8, 8), (16, 16, 3, 3), dict(padding=1)),
+        ("winograd-odd", (17, 11, 14), (33, 17, 3, 3), dict(padding=(0, 2, 1, 2))),
+        ("winograd-plain", (130, 10, 10), (16, 130, 3, 3), {})):
+    case(f"conv2d-{_id}", F.conv2d, rows(*_shape), weight(*_weight), weight(_weight[0]), special=False, **_arguments)
+case("conv2d-winograd-relu", lambda x, w: F.relu(x + F.conv2d(x, w, None, padding=1)), rows(18, 8, 12), weight(18, 18, 3, 3),
+     special=False)
+case("conv2d-winograd-folded", lambda x, w, b: F.conv2d(x.reshape(-1, 16, 8, 8), w, b, padding=1), rows(32, 8, 8),
+     weight(20, 16, 3, 3), weight(20), special=False)
 case("conv2d-depthwise-relu", lambda x, w, b: F.relu(F.conv2d(x, w, b, 1, "same", 1, 5)), rows(5, 6, 7), weight(10, 1, 3, 3),
      weight(10), exact=True)
 

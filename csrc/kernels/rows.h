@@ -9,6 +9,7 @@
 #include "mse.h"
 #include "accuracy.h"
 #include "conv2d.h"
+#include "winograd.h"
 #include "linear.h"
 #include "lstm.h"
 #include "gru.h"

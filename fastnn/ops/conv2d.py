@@ -3,6 +3,7 @@
     y[n, o, p, q] = bias[o] + sum over (i, u, v) of x[n, group(o) + i, p s + u d - pad, q s + v d - pad] weight[o, i, u, v]"""
 import numpy as np
 
+from .. import backend
 from ..graph import Spec, op
 from . import _arguments as arguments
 from ._lowering import classes_first, each_image, in_mode
@@ -17,7 +18,7 @@ def _out_size(size, kernel, stride, padding, dilation):
     return tuple((n - d * (k - 1) - 1) // s + 1 for n, k, s, d in zip(framed, kernel, stride, dilation))
 
 
-def _spec(x, weight, bias, *, stride, padding, dilation, groups):
+def _spec(x, weight, bias, *, stride, padding, dilation, groups, algorithm="auto"):
     size = _out_size(x.shape[2:], weight.shape[2:], stride, padding, dilation)
     return Spec((x.shape[0], weight.shape[0], *size), x.dtype)
 
@@ -29,7 +30,7 @@ def _grouped(array, groups):
 
 
 @op("conv2d", shape=_spec, rows=1)
-def _conv2d(x, weight, bias, *, stride, padding, dilation, groups):
+def _conv2d(x, weight, bias, *, stride, padding, dilation, groups, algorithm="auto"):
     n, filters, kernel = x.shape[0], weight.shape[0], weight.shape[2:]
     out = _out_size(x.shape[2:], kernel, stride, padding, dilation)
     x = padded(x, padding, 0)
@@ -42,15 +43,19 @@ def _conv2d(x, weight, bias, *, stride, padding, dilation, groups):
 
 
 @_conv2d.gradient
-def _(dy, x, weight, bias, out, *, stride, padding, dilation, groups):
-    attrs = dict(stride=stride, padding=padding, dilation=dilation, groups=groups)
+def _(dy, x, weight, bias, out, **attrs):
     return (_conv2d_backward_input(dy, weight, size=tuple(x.shape[2:]), **attrs),
             _conv2d_backward_weight(dy, x, kernel=tuple(weight.shape[2:]), **attrs), None if bias is None else channel_sum(dy))
 
 
 @_conv2d.lower
-def _(emit, x, weight, bias, out, *, stride, padding, dilation, groups, relu=0, residual=None):
+def _(emit, x, weight, bias, out, *, stride, padding, dilation, groups, algorithm="auto", relu=0, residual=None):
     sizes = _sizes(emit, x, out, weight.shape[2:], stride, padding, dilation, groups)
+    if algorithm == "auto" and _is_winograd(sizes, sizes["out_height"], sizes["out_width"]):
+        packed = _transformed(emit, weight, 0)
+        for (x, residual_part), (y,) in each_image(emit, (x, residual), (out,)):
+            _emit_winograd(emit, y, x, packed, padding, bias=bias, residual=residual_part, relu=relu)
+        return
     packed = emit.packed("conv2d_pack", weight, _packed_floats(weight), channels=sizes["channels"], filters=sizes["filters"],
                          kernel=sizes["kernel"], groups=groups)
     for (x, residual_part), (y,) in each_image(emit, (x, residual), (out,)):
@@ -64,18 +69,44 @@ def _sizes(emit, x, y, kernel, stride, padding, dilation, groups):
                 kernel=tuple(kernel), stride=stride, padding=padding, dilation=dilation, groups=groups)
 
 
+def _is_winograd(sizes, height, width):
+    """Does Winograd's algorithm pay for the pass whose results are height x width? By the layer's shape alone, since bits depend
+    on it: few pixels beyond the edge in tiles of 4x4, work enough beside the transforms, transformed weights of at most 10 MB
+    or many tiles to use them."""
+    if (sizes["kernel"], sizes["stride"], sizes["dilation"], sizes["groups"]) != ((3, 3), (1, 1), (1, 1), 1):
+        return False
+    channels, filters, tiles = sizes["channels"], sizes["filters"], -(-height // 4) * -(-width // 4)
+    products, ends = 36 * channels * -(-filters // 16) * 16, 250 * (channels + filters)
+    return max(channels, filters) <= 1024 and min(channels, filters) >= 8 and \
+        (tiles >= 16 or tiles >= 4 and channels * filters <= 256 ** 2) and \
+        1.3 * tiles * (products + ends) < 9 * height * width * channels * filters
+
+
+def _transformed(emit, weight, flip):
+    """The weight as winograd_forward wants it; flip: for the gradient by the input."""
+    filters, channels = weight.shape[:2][::-1] if flip else weight.shape[:2]
+    return emit.prepared("winograd_pack", weight, 36 * -(-filters // 16) * 16 * channels, channels=channels,
+                         filters=filters, flip=flip)
+
+
+def _emit_winograd(emit, y, x, packed, padding, bias=None, residual=None, relu=0):
+    (_, channels, height, width), (_, filters, out_height, out_width) = emit.shape(x), emit.shape(y)
+    emit("winograd_forward", y=y, x=x, packed=packed, bias=bias, residual=residual, relu=relu, channels=channels, height=height,
+         width=width, filters=filters, out_height=out_height, out_width=out_width, padding=padding)
+
+
 def _packed_floats(weight):
     """How many floats conv2d_pack writes (fastnn.h)."""
     filters, *rest = weight.shape
     return (filters + 15) // 16 * arguments.prod(rest) * 16
 
 
-def _input_spec(dy, weight, *, size, stride, padding, dilation, groups):
+def _input_spec(dy, weight, *, size, stride, padding, dilation, groups, algorithm="auto"):
     return Spec((dy.shape[0], weight.shape[1] * groups, *size), dy.dtype)
 
 
 @op("conv2d_backward_input", shape=_input_spec, rows=1)
-def _conv2d_backward_input(dy, weight, *, size, stride, padding, dilation, groups):
+def _conv2d_backward_input(dy, weight, *, size, stride, padding, dilation, groups, algorithm="auto"):
     n, filters, *out = dy.shape
     top, bottom, left, right = padding
     channels, kernel = weight.shape[1] * groups, weight.shape[2:]
@@ -93,18 +124,23 @@ def _(ddx, dy, weight, out, *, size, **attrs):
 
 
 @_conv2d_backward_input.lower
-def _(emit, dy, weight, out, *, size, stride, padding, dilation, groups):
+def _(emit, dy, weight, out, *, size, stride, padding, dilation, groups, algorithm="auto"):
     sizes = _sizes(emit, out, dy, weight.shape[2:], stride, padding, dilation, groups)
+    if algorithm == "auto" and _is_winograd(sizes, *size):
+        packed = _transformed(emit, weight, 1)
+        for (dy,), (dx,) in each_image(emit, (dy,), (out,)):
+            _emit_winograd(emit, dx, dy, packed, tuple(2 - p for p in padding))
+        return
     for (dy,), (dx,) in each_image(emit, (dy,), (out,)):
         emit("conv2d_backward_input", dx=dx, dy=dy, weight=weight, **sizes)
 
 
-def _weight_spec(dy, x, *, kernel, stride, padding, dilation, groups):
+def _weight_spec(dy, x, *, kernel, stride, padding, dilation, groups, algorithm="auto"):
     return Spec((dy.shape[1], x.shape[1] // groups, *kernel), dy.dtype)
 
 
 @op("conv2d_backward_weight", shape=_weight_spec, mode="reduce", rows=2)
-def _conv2d_backward_weight(dy, x, *, kernel, stride, padding, dilation, groups):
+def _conv2d_backward_weight(dy, x, *, kernel, stride, padding, dilation, groups, algorithm="auto"):
     n, filters, *out = dy.shape
     dweight = np.zeros((groups, filters // groups, x.shape[1] // groups, *kernel), dy.dtype)
     x, dy = padded(x, padding, 0), _grouped(dy, groups)
@@ -119,7 +155,7 @@ def _(ddweight, dy, x, out, *, kernel, **attrs):
 
 
 @_conv2d_backward_weight.lower
-def _(emit, dy, x, out, *, kernel, stride, padding, dilation, groups):
+def _(emit, dy, x, out, *, kernel, stride, padding, dilation, groups, algorithm="auto"):
     sizes, images = _sizes(emit, x, dy, kernel, stride, padding, dilation, groups), emit.shape(x)[0]
     if images == 1:
         return emit("conv2d_backward_weight", dweight=out, dy=dy, x=x, **sizes)
@@ -148,7 +184,7 @@ def _(emit, x, out):
          pixels=shape[0] * emit.prod(shape[2:]))
 
 
-def _attributes(name, x, weight, stride, padding, dilation, groups):
+def _attributes(name, x, weight, stride, padding, dilation, groups, algorithm=None):
     """Checks x (N, C, H, W) against the weight; -> the op's attributes, every one a tuple of plain ints."""
     arguments.check_ndim(name, "weight", weight, (4,), "(out_channels, in_channels / groups, height, width)")
     groups = arguments.integer(name, "groups", groups, 1)
@@ -167,7 +203,8 @@ def _attributes(name, x, weight, stride, padding, dilation, groups):
     if min(out) < 1:
         raise ValueError(f"{name}: kernel {kernel} with dilation {dilation} is larger than the input {tuple(x.shape[2:])} "
                          f"with padding (top, bottom, left, right) = {padding}")
-    return dict(stride=stride, padding=padding, dilation=dilation, groups=groups)
+    return dict(stride=stride, padding=padding, dilation=dilation, groups=groups,
+                algorithm=backend.checked_algorithm(name, algorithm))
 
 
 def _padding(name, padding, kernel, stride, dilation):
@@ -187,18 +224,19 @@ def _padding(name, padding, kernel, stride, dilation):
     return (rows, rows, columns, columns)
 
 
-def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
+def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1, algorithm=None):
     """Convolution (cross-correlation, as everywhere in deep learning) of images.
 
     x (N, C, H, W), or one image (C, H, W); weight (out_channels, C / groups, height, width); bias (out_channels,) or None.
     stride, dilation: an integer or (rows, columns). padding: an integer, (rows, columns), (top, bottom, left, right), 'valid',
-    or 'same' (stride 1; an odd total pads one more at the bottom and right). Zeros are padded.
+    or 'same' (stride 1; an odd total pads one more at the bottom and right). Zeros are padded. algorithm: 'auto', 'direct', or
+    None for what nn.set_conv_algorithm says (see there).
     Returns (N, out_channels, H', W'), H' = floor((H + top + bottom - dilation (height - 1) - 1) / stride) + 1.
     Raises ValueError where shapes do not fit.
     Source: Dumoulin and Visin, A guide to convolution arithmetic for deep learning, arXiv:1603.07285."""
     x, weight, bias = arguments.floats("conv2d", x=x, weight=weight, bias=bias)
     images = batched("conv2d", x)
-    attrs = _attributes("conv2d", images, weight, stride, padding, dilation, groups)
+    attrs = _attributes("conv2d", images, weight, stride, padding, dilation, groups, algorithm)
     arguments.check_shape("conv2d", "bias", bias, weight.shape[:1], ", one number a filter")
     return unbatched(_conv2d(images, weight, bias, **attrs), x)
 

@@ -1,0 +1,12 @@
+/* winograd_forward: 3x3 convolutions of stride 1 by Winograd's F(4x4, 3x3); with flipped weights their gradient by the input.
+   A block of tiles at a time goes through three stages in scratch: V, the transformed windows; M, for each of the 36 elements
+   a product of matrices U V over the channels; and y. */
+#include "winograd_image.h"
+
+static void K(winograd_forward)(const winograd_forward_args *a, const job *j) {
+#if LANES == 16
+    winograd_batch(a, j);
+#else
+    winograd_image(a, j);
+#endif
+}

@@ -1,0 +1,191 @@
+/* Winograd for one image: lanes are 16 channels on the way to V, 16 filters from U on. Pixels are turned by transposing blocks
+   of 16 x 16 in registers, before the first transform and after the last. */
+#ifndef FASTNN_WINOGRAD_IMAGE_H
+#define FASTNN_WINOGRAD_IMAGE_H
+#include "winograd_batch.h"
+
+/* m[p][f] = sum over c < count of v[p * v_step + c] u[f][c * 16], chains of WINOGRAD_CHAIN channels: p tiles broadcast, f vectors
+   of filters, of which 16 at a time are u_step apart. */
+typedef void winograd_image_product(const float *u, int64_t u_step, const float *v, int64_t v_step, float *m, int64_t m_step,
+                                    int64_t count);
+
+INLINE void winograd_image_body(const float *u, int64_t u_step, const float *v, int64_t v_step, float *m, int64_t m_step,
+                                int64_t count, const int F, const int P) {
+    for (int64_t c = 0; c < count; c += WINOGRAD_CHAIN) {
+        vf sum[4][8];
+        UNROLL TILE_EACH sum[f][p] = vf_set1(0);
+        for (int64_t i = c; i < smaller(count, c + WINOGRAD_CHAIN); i++) {
+            vf b[4];
+            UNROLL for (int f = 0; f < F; f++) b[f] = vf_held(vf_load(u + f * VF / 16 * u_step + f * VF % 16 + i * 16));
+            UNROLL for (int p = 0; p < P; p++) {
+                const vf a = tile_load(v + p * v_step + i, 1, F);
+                UNROLL for (int f = 0; f < F; f++) sum[f][p] = vf_fma(a, b[f], sum[f][p]);
+            }
+        }
+        if (c) UNROLL TILE_EACH sum[f][p] = vf_load(m + p * m_step + f * VF) + sum[f][p];
+        UNROLL TILE_EACH vf_store(m + p * m_step + f * VF, sum[f][p]);
+    }
+}
+
+/* The shapes (vectors of filters, tiles). */
+#if VF_REGISTERS < 32
+#define WINOGRAD_IMAGE_SHAPES(X) X(2, 6) X(2, 4) X(2, 2) X(2, 1)
+#elif defined(__AVX512F__)
+#define WINOGRAD_IMAGE_SHAPES(X) X(4, 6) X(4, 4) X(4, 2) X(4, 1) X(2, 8) X(2, 4) X(2, 2) X(2, 1) X(1, 8) X(1, 4) X(1, 2) X(1, 1)
+#else
+#define WINOGRAD_IMAGE_SHAPES(X) X(4, 6) X(4, 4) X(4, 2) X(4, 1)
+#endif
+#define WINOGRAD_IMAGE_FUNCTION(F, P) \
+    static void winograd_image_##F##x##P(const float *u, int64_t u_step, const float *v, int64_t v_step, float *m, \
+                                         int64_t m_step, int64_t count) { \
+        winograd_image_body(u, u_step, v, v_step, m, m_step, count, F, P); \
+    }
+WINOGRAD_IMAGE_SHAPES(WINOGRAD_IMAGE_FUNCTION)
+typedef struct { int vectors, tiles; winograd_image_product *run; } winograd_image_shape;
+#define WINOGRAD_IMAGE_ENTRY(F, P) {F, P, winograd_image_##F##x##P},
+static const winograd_image_shape winograd_image_shapes[] = {WINOGRAD_IMAGE_SHAPES(WINOGRAD_IMAGE_ENTRY)};
+
+/* The shape for so many vectors of filters and tiles: never more than there are of either. */
+static const winograd_image_shape *winograd_image_choose(int64_t vectors, int64_t tiles) {
+    const winograd_image_shape *best = NULL;
+    int64_t best_cost = INT64_MAX;
+    for (size_t i = 0; i < sizeof winograd_image_shapes / sizeof *winograd_image_shapes; i++) {
+        const winograd_image_shape *s = &winograd_image_shapes[i];
+        const int64_t cost = ceil_div(tiles, s->tiles) * ceil_div(vectors, s->vectors) * larger(8, s->vectors * s->tiles + 2);
+        if (s->vectors <= vectors && s->tiles <= tiles && cost < best_cost) best = s, best_cost = cost;
+    }
+    return best;
+}
+
+/* A rectangle of tiles, and how much of it is done at once. */
+typedef struct {
+    winograd_plan p;
+    int64_t lines, cells;                                 /* rows of tiles, tiles of a row, of a block */
+    int64_t v_tile, m_tile;                               /* floats of a tile: all channels, the filters at once */
+    float *strip;                                         /* pixels with 16 channels or filters in the lanes */
+} winograd_image_plan;
+
+static int64_t winograd_image_strip(const winograd_forward_args *a, int64_t lines, int64_t cells) {
+    return 16 * larger((4 * lines + 2) * a->width, 16 * lines * cells);
+}
+
+static winograd_image_plan winograd_image_plan_of(const winograd_forward_args *a, int64_t lines, float *scratch) {
+    enum { ROOM = SCRATCH_FLOATS - 2 * 16 * WINOGRAD_AREA - 6 * IMAGES };
+    winograd_image_plan q = {.p = {.a = a, .across = ceil_div(a->out_width, WINOGRAD_OUT), .v = scratch}};
+    q.p.filters = smaller(64, ceil_div(a->filters, 16) * 16);
+    q.v_tile = ceil_div(a->channels, 16) * 16;
+    q.lines = lines, q.cells = q.p.across;
+    while (WINOGRAD_AREA * q.lines * q.cells * (q.v_tile + q.p.filters) + winograd_image_strip(a, q.lines, q.cells) > ROOM) {
+        if (q.lines > 1) q.lines = ceil_div(q.lines, 2);
+        else q.cells = ceil_div(q.cells, 2);
+    }
+    q.p.block = q.lines * q.cells;
+    const int64_t most = ROOM - winograd_image_strip(a, q.lines, q.cells) - WINOGRAD_AREA * q.p.block * q.v_tile;
+    q.p.filters = smaller(ceil_div(a->filters, 16) * 16, most / (WINOGRAD_AREA * q.p.block) / 64 * 64);
+    if (q.p.filters == 0) q.p.filters = most / (WINOGRAD_AREA * q.p.block) / 16 * 16;
+    q.m_tile = q.p.filters;
+    q.p.v_step = q.p.block * q.v_tile + 16;
+    q.p.m_step = q.p.block * q.m_tile + 16;
+    q.p.m = q.p.v + WINOGRAD_AREA * q.p.v_step;
+    q.p.zeros = q.p.m + WINOGRAD_AREA * q.p.m_step;
+    q.strip = q.p.zeros + 6 * IMAGES;
+    zero_images(q.p.zeros, 6);
+    return q;
+}
+
+/* V of the tiles at: 16 channels at a time. */
+static void winograd_image_input(const winograd_image_plan *q, const float *x, const rectangle *at) {
+    const winograd_forward_args *a = q->p.a;
+    const int64_t row = larger(0, at->line * WINOGRAD_OUT - a->padding[0]), plane = a->height * a->width;
+    const int64_t end = smaller(a->height, (at->line + at->lines) * WINOGRAD_OUT - a->padding[0] + 2);
+    const int64_t pixels = larger(0, end - row) * a->width;
+    for (int64_t c = 0; c < a->channels; c += 16) {
+        for (int64_t i = 0; i < pixels; i += 16)
+            transpose_block(q->strip + i * 16, 16, x + c * plane + row * a->width + i, plane, smaller(16, a->channels - c),
+                            smaller(16, pixels - i));
+        for (int64_t t = 0; t < at->lines * at->cells; t++)
+            winograd_windows(&q->p, q->strip, row, 0, (at->line + t / at->cells) * q->p.across + at->cell + t % at->cells, 1,
+                             q->p.v + t * q->v_tile + c, 0);
+    }
+}
+
+static void winograd_image_products(const winograd_image_plan *q, int64_t filter, int64_t filters, int64_t tiles) {
+    const int64_t channels = q->p.a->channels, u_step = ceil_div(q->p.a->filters, 16) * channels * 16;
+    const int64_t vectors = ceil_div(filters, 16) * 16 / VF;
+    for (int k = 0; k < WINOGRAD_AREA; k++) {
+        const winograd_image_shape *s;
+        for (int64_t f = 0; f < vectors; f += s->vectors) {
+            s = winograd_image_choose(vectors - f, tiles);
+            const float *u = (const float *)q->p.a->packed + k * u_step + (filter + f * VF) / 16 * 16 * channels + f * VF % 16;
+            for (int64_t t = 0; t < tiles; t += s->tiles) {
+                const int64_t tile = smaller(t, tiles - s->tiles);    /* the last ones again */
+                s->run(u, channels * 16, q->p.v + k * q->p.v_step + tile * q->v_tile, q->v_tile,
+                       q->p.m + k * q->p.m_step + tile * q->m_tile + f * VF, q->m_tile, channels);
+            }
+        }
+    }
+}
+
+/* Pixels of 16 filters at most, turned and finished; y, residual: the first pixel of the first filter. */
+static void winograd_image_pixels(const winograd_forward_args *a, const float *strip, int64_t filter, int64_t count, float *y,
+                                  const float *residual) {
+    const int64_t plane = a->out_height * a->out_width, filters = smaller(16, a->filters - filter);
+    float turned[16 * 16];
+    for (int64_t i = 0; i < count; i += 16) {
+        transpose_block(turned, 16, strip + i * 16, 16, smaller(16, count - i), 16);
+        for (int64_t f = 0; f < filters; f++) {
+            const vf bias = vf_set1(a->bias ? ((const float *)a->bias)[filter + f] : -0.0f);
+            for (int64_t k = 0; k < smaller(16, count - i); k += VF) {
+                vf value = vf_load(turned + f * 16 + k) + bias;
+                if (residual) value = value + vf_load_run(residual + f * plane + i + k, count - i - k);
+                if (a->relu) value = vf_select((vi)(value <= vf_set1(0)), vf_set1(0), value);
+                vf_store_run(y + f * plane + i + k, value, count - i - k);
+            }
+        }
+    }
+}
+
+static void winograd_image_output(const winograd_image_plan *q, const rectangle *at, int64_t filter, const float *m, float *y,
+                                  const float *residual) {
+    const winograd_forward_args *a = q->p.a;
+    const int64_t top = at->line * WINOGRAD_OUT, left = at->cell * WINOGRAD_OUT, width = at->cells * WINOGRAD_OUT;
+    const int64_t rows = smaller(at->lines * WINOGRAD_OUT, a->out_height - top), columns = smaller(width, a->out_width - left);
+    for (int64_t t = 0; t < at->lines * at->cells; t++)
+        for (int piece = 0; piece < 16; piece += VF)
+            UNROLL for (int r = 0; r < 2; r++) {
+                vf out[2][4];
+                winograd_output_rows(m + t * q->m_tile + piece, q->p.m_step, r, out);
+                float *pixel = q->strip + ((t / at->cells * WINOGRAD_OUT + r) * width + t % at->cells * WINOGRAD_OUT) * 16 + piece;
+                UNROLL for (int k = 0; k < 2; k++)
+                    UNROLL for (int i = 0; i < 4; i++) vf_store(pixel + (2 * k * width + i) * 16, out[k][i]);
+            }
+    const int64_t first = (filter * a->out_height + top) * a->out_width + left, whole = width == a->out_width;
+    for (int64_t r = 0; r < (whole ? 1 : rows); r++)      /* whole rows lie in line */
+        winograd_image_pixels(a, q->strip + r * width * 16, filter, whole ? rows * columns : columns, y + first + r * a->out_width,
+                              residual ? residual + first + r * a->out_width : NULL);
+}
+
+/* Parts are rows of tiles, or filters where there are few tiles. */
+static void winograd_image(const winograd_forward_args *a, const job *j) {
+    const int64_t across = ceil_div(a->out_width, WINOGRAD_OUT), down = ceil_div(a->out_height, WINOGRAD_OUT);
+    const int by_rows = down >= j->parts && across * down >= 4 * j->parts;
+    const job whole = {.parts = 1};
+    const slice rows = slice_of(by_rows ? j : &whole, down, 1), filters = slice_of(by_rows ? &whole : j, a->filters, 16);
+    const float *x = a->x.p + j->group * a->x.stride;
+    const float *residual = a->residual.p ? a->residual.p + j->group * a->residual.stride : NULL;
+    float *y = a->y.p + j->group * a->y.stride;
+    if (rows.begin >= rows.end || filters.begin >= filters.end) return;
+    const winograd_image_plan q = winograd_image_plan_of(a, rows.end - rows.begin, j->scratch);
+    for (int64_t line = rows.begin; line < rows.end; line += q.lines)
+        for (int64_t cell = 0; cell < across; cell += q.cells) {
+            const rectangle at = {line, smaller(q.lines, rows.end - line), cell, smaller(q.cells, across - cell)};
+            winograd_image_input(&q, x, &at);
+            for (int64_t f = filters.begin; f < filters.end; f += q.p.filters) {
+                const int64_t count = smaller(q.p.filters, filters.end - f);
+                winograd_image_products(&q, f, count, at.lines * at.cells);
+                for (int64_t i = 0; i < count; i += 16)
+                    winograd_image_output(&q, &at, f + i, q.p.m + i, y, residual);
+            }
+        }
+}
+#endif

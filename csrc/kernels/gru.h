@@ -11,9 +11,8 @@ static void K(gru_gates)(const float *pre, int64_t pitch, const float *bias, int
         const int64_t at = first + i, left = count - i;
         vf gate[GRU_SAVED];
         UNROLL for (int g = 0; g < GRU_SAVED; g++) gate[g] = vf_load(pre + g * pitch + i) + gate_bias(LANES, bias + g * padded, at);
-        gate[GRU_R] = vf_sigmoid(gate[GRU_R]);
-        gate[GRU_Z] = vf_sigmoid(gate[GRU_Z]);
-        gate[GRU_N] = vf_tanh(vf_fma(gate[GRU_R], gate[GRU_NH], gate[GRU_N]));
+        gate_two_sigmoids(&gate[GRU_R], &gate[GRU_Z]);
+        gate[GRU_N] = gate_tanh_alone(vf_fma(gate[GRU_R], gate[GRU_NH], gate[GRU_N]));
         vf_store_run(next + at, vf_fma(gate[GRU_Z], vf_load_run(h + at, left) - gate[GRU_N], gate[GRU_N]), left);
         if (saved) UNROLL for (int g = 0; g < GRU_SAVED; g++) vf_store_run(saved + g * width + at, gate[g], left);
     }

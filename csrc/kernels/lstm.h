@@ -4,22 +4,27 @@
 enum { LSTM_I, LSTM_F, LSTM_G, LSTM_O, LSTM_GATES, LSTM_C = LSTM_GATES, LSTM_T, LSTM_SAVED };
 #endif
 
-/* The gates of the floats [first, first + count) of a step: pre (gates `pitch` apart) and bias to h, c and saved. */
-static void K(lstm_gates)(const float *pre, int64_t pitch, const float *bias, int64_t padded, float *h, float *c, float *saved,
-                          int64_t width, int64_t first, int64_t count) {
+/* The gates of the floats [first, first + count) of a step: pre (gates `pitch` apart) and bias to h, c and saved. Two loops with
+   short chains of operations: one long one would leave the processor waiting. */
+static void K(lstm_gates)(float *pre, int64_t pitch, const float *bias, int64_t padded, float *h, float *c, float *saved, int64_t width,
+                          int64_t first, int64_t count) {
+    for (int64_t i = 0; i < count; i += VF) {
+        const int64_t at = first + i;
+        vf gate[LSTM_GATES];
+        UNROLL for (int g = 0; g < LSTM_GATES; g++) gate[g] = vf_load(pre + g * pitch + i) + gate_bias(LANES, bias + g * padded, at);
+        gate_two_sigmoids(&gate[LSTM_I], &gate[LSTM_F]);
+        gate_sigmoid_and_tanh(&gate[LSTM_O], &gate[LSTM_G]);
+        vf_store(c + at, vf_fma(gate[LSTM_F], vf_load(c + at), gate[LSTM_I] * gate[LSTM_G]));
+        vf_store(pre + LSTM_O * pitch + i, gate[LSTM_O]);
+        if (saved) UNROLL for (int g = 0; g < LSTM_GATES; g++) vf_store_run(saved + g * width + at, gate[g], count - i);
+    }
     for (int64_t i = 0; i < count; i += VF) {
         const int64_t at = first + i, left = count - i;
-        vf gate[LSTM_SAVED];
-        UNROLL for (int g = 0; g < LSTM_GATES; g++) gate[g] = vf_load(pre + g * pitch + i) + gate_bias(LANES, bias + g * padded, at);
-        gate[LSTM_I] = vf_sigmoid(gate[LSTM_I]);
-        gate[LSTM_F] = vf_sigmoid(gate[LSTM_F]);
-        gate[LSTM_G] = vf_tanh(gate[LSTM_G]);
-        gate[LSTM_O] = vf_sigmoid(gate[LSTM_O]);
-        gate[LSTM_C] = vf_fma(gate[LSTM_F], vf_load(c + at), gate[LSTM_I] * gate[LSTM_G]);
-        gate[LSTM_T] = vf_tanh(gate[LSTM_C]);
-        vf_store(c + at, gate[LSTM_C]);
-        vf_store_run(h + at, gate[LSTM_O] * gate[LSTM_T], left);
-        if (saved) UNROLL for (int g = 0; g < LSTM_SAVED; g++) vf_store_run(saved + g * width + at, gate[g], left);
+        const vf cell = vf_load(c + at), squashed = gate_tanh_alone(cell);
+        vf_store_run(h + at, vf_load(pre + LSTM_O * pitch + i) * squashed, left);
+        if (!saved) continue;
+        vf_store_run(saved + LSTM_C * width + at, cell, left);
+        vf_store_run(saved + LSTM_T * width + at, squashed, left);
     }
 }
 

@@ -61,6 +61,55 @@ static void recurrent_one(float *const *y, const float *const *w, const float *a
     recurrent_lanes(y, w, a, count, add, 1);
 }
 
+/* Gates as fractions, so that two of them share one division; about 2 ulp each, 3 where x is far from 0. Both go through
+   e^(factor x) = scale (1 + part), scale = 2^k and |factor x - k log 2| <= log(2) / 2 as in simd/math.h; `limit` on |x| keeps
+   products of two denominators finite (and NaN stays). c: (e^y - 1 - y) / y^2 for y = factor h, as a polynomial in h. */
+static inline __attribute__((always_inline)) vf gate_power(vf x, float factor, float limit, const float *c, vf *part) {
+    const vf magic = vf_set1(0x1.8p23f);
+    x = vf_select(x > vf_set1(limit), vf_set1(limit), x);
+    x = vf_select(x < vf_set1(-limit), vf_set1(-limit), x);
+    const vf rounded = vf_fma(x, vf_set1(factor * 0x1.715476p0f), magic);
+    const vf h = vf_fma(rounded - magic, vf_set1(-0x1.62e43p-1f / factor), x);
+    *part = vf_fma(h * h, vf_polynomial(h, c, 4), factor == 2 ? h + h : -h);
+    return (vf)(((vi)rounded << 23) + 0x3f800000);
+}
+
+/* sigmoid x = 1 / the result */
+static inline vf gate_sigmoid(vf x) {
+    static const float c[] = {0x1.6a23fp-10f, -0x1.123a0ap-7f, 0x1.5558f2p-5f, -0x1.555492p-3f, 0x1.fffffcp-2f};
+    vf part;
+    const vf scale = gate_power(x, -1, 43, c, &part);
+    return vf_fma(scale, part, scale + vf_set1(1));
+}
+
+/* tanh x = the result / *divisor */
+static inline vf gate_tanh(vf x, vf *divisor) {
+    static const float c[] = {0x1.6a23fp-4f, 0x1.123a0ap-2f, 0x1.5558f2p-1f, 0x1.555492p0f, 0x1.fffffcp0f};
+    vf part;
+    const vf scale = gate_power(x, 2, 21.5f, c, &part), y = vf_fma(scale, part, scale - vf_set1(1));
+    *divisor = y + vf_set1(2);
+    return y;
+}
+
+static inline void gate_two_sigmoids(vf *a, vf *b) {
+    const vf da = gate_sigmoid(*a), db = gate_sigmoid(*b), inverse = vf_set1(1) / (da * db);
+    *a = db * inverse;
+    *b = da * inverse;
+}
+
+static inline void gate_sigmoid_and_tanh(vf *a, vf *b) {
+    vf db;
+    const vf da = gate_sigmoid(*a), y = gate_tanh(*b, &db), inverse = vf_set1(1) / (da * db);
+    *a = db * inverse;
+    *b = y * (da * inverse);
+}
+
+static inline vf gate_tanh_alone(vf x) {
+    vf divisor;
+    const vf y = gate_tanh(x, &divisor);
+    return y / divisor;
+}
+
 static inline void zero_floats(float *y, int64_t count) {
     for (int64_t i = 0; i < count; i += VF) vf_store_run(y + i, vf_set1(0), count - i);
 }

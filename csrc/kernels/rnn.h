@@ -4,7 +4,7 @@
 static void K(rnn_gate)(const float *pre, const float *bias, float *next, int64_t relu, int64_t first, int64_t count) {
     for (int64_t i = 0; i < count; i += VF) {
         const vf x = vf_load(pre + i) + gate_bias(LANES, bias, first + i);
-        const vf h = relu ? vf_select((vi)(x <= vf_set1(0)), vf_set1(0), x) : vf_tanh(x);
+        const vf h = relu ? vf_select((vi)(x <= vf_set1(0)), vf_set1(0), x) : gate_tanh_alone(x);
         vf_store_run(next + first + i, h, count - i);
     }
 }

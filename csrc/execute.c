@@ -314,10 +314,7 @@ static int64_t threads_for(const run *r, int64_t cost, int64_t remaining) {
     int64_t threads = cost / COST_A_NS / JOB_NS;
     if (threads > r->threads) threads = r->threads;
     if (threads < 2 || cost / COST_A_NS < SPLIT_NS) return 1;
-    if (fastnn_pool_awake(threads)) return threads;
-    if (remaining / COST_A_NS < WAKE_NS) return 1;
-    fastnn_pool_wake(threads);
-    return threads;
+    return fastnn_pool_ready(threads, remaining / COST_A_NS >= WAKE_NS) ? threads : 1;
 }
 
 static void run_jobs(run *r, fastnn_pool_job job, int64_t count, int64_t threads) {

@@ -31,8 +31,7 @@ int64_t fastnn_get_num_threads(void);
 int fastnn_set_num_threads(int64_t threads);               /* waits for runs that hold the pool; without the lock */
 int64_t fastnn_pool_acquire(void);                         /* threads that may take part, 1 if another run holds the pool */
 void fastnn_pool_release(void);
-int64_t fastnn_pool_awake(int64_t threads);                /* are the workers of the first `threads` awake? */
-void fastnn_pool_wake(int64_t threads);
+int fastnn_pool_ready(int64_t threads, int may_wake);      /* are the first `threads` awake, or made so? */
 void fastnn_pool_run(fastnn_pool_job job, void *context, int64_t count, int64_t threads, float *scratch);
 float *fastnn_scratch(void);                               /* the calling thread's; NULL: no memory */
 uint64_t fastnn_float_state_enter(void);

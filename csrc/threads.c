@@ -110,7 +110,7 @@ typedef struct pool pool;
 typedef struct {
     _Alignas(128) _Atomic uint64_t queue;
     _Alignas(128) atomic_int asleep, stop, poked;
-    int index, kept_off;
+    int index;
     pool *pool;
     pthread_t thread;
     pthread_mutex_t mutex;
@@ -120,6 +120,7 @@ typedef struct {
 
 struct pool {
     int threads;  /* the caller and threads - 1 workers that are running */
+    int kept_off; /* the core that workers leave to the caller */
     int crowded;  /* more threads than cores: whoever waits yields (else not: a yield gives a busy neighbour a whole slice) */
     uint64_t generation;
     fastnn_pool_job job;
@@ -200,24 +201,18 @@ static void *worker_main(void *argument) {
     return NULL;
 }
 
-/* Some schedulers wake a thread on its waker's core, where it waits for as long as the waker works: keep it off that one. */
-static void keep_off_core(worker *w, int core) {
+/* Some schedulers put a thread on its waker's core, where it waits for as long as the waker works: the caller's core is its own.
+   Where it has moved since, the workers make way. */
+static void keep_off_callers_core(pool *p) {
 #ifdef __linux__
     cpu_set_t set;
-    if (w->kept_off == core || w->pool->crowded || core < 0 || core >= CPU_SETSIZE) return;
-    if (sched_getaffinity(0, sizeof set, &set)) return;
+    int core = sched_getcpu();
+    if (core == p->kept_off || p->crowded || core < 0 || core >= CPU_SETSIZE || sched_getaffinity(0, sizeof set, &set)) return;
     CPU_CLR(core, &set);
-    if (CPU_COUNT(&set) && pthread_setaffinity_np(w->thread, sizeof set, &set) == 0) w->kept_off = core;
+    p->kept_off = core;
+    for (int i = 1; i < p->threads && CPU_COUNT(&set); i++) pthread_setaffinity_np(p->workers[i].thread, sizeof set, &set);
 #else
-    (void)w, (void)core;
-#endif
-}
-
-static int this_core(void) {
-#ifdef __linux__
-    return sched_getcpu();
-#else
-    return -1;
+    (void)p;
 #endif
 }
 
@@ -243,7 +238,6 @@ static void stop_pool(void) {
 static int start_worker(pool *p, int index) {
     worker *w = &p->workers[index];
     w->index = index;
-    w->kept_off = -1;
     w->pool = p;
     w->scratch = fastnn_allocate(SCRATCH_FLOATS * sizeof(float));
     if (!w->scratch) return -1;
@@ -255,7 +249,6 @@ static int start_worker(pool *p, int index) {
     int failed = pthread_create(&w->thread, NULL, worker_main, w);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (failed) fastnn_free(w->scratch);
-    else keep_off_core(w, this_core());
     return failed ? -1 : 0;
 }
 
@@ -265,6 +258,7 @@ static void start_pool(int threads) {
     if (!memory) return;
     pool *p = memory;
     p->threads = 1;
+    p->kept_off = -1;
     p->crowded = threads > fastnn_default_threads();
     while (p->threads < threads && start_worker(p, p->threads) == 0) p->threads++;
     the_pool = p;
@@ -300,19 +294,14 @@ int64_t fastnn_pool_acquire(void) {
 }
 void fastnn_pool_release(void) { atomic_store(&held, 0); }
 
-int64_t fastnn_pool_awake(int64_t threads) {
+int fastnn_pool_ready(int64_t threads, int may_wake) {
+    pool *p = the_pool;
+    for (int64_t i = 1; i < threads && !may_wake; i++)
+        if (atomic_load(&p->workers[i].asleep)) return 0;
+    keep_off_callers_core(p);
     for (int64_t i = 1; i < threads; i++)
-        if (atomic_load(&the_pool->workers[i].asleep)) return 0;
+        if (atomic_load(&p->workers[i].asleep)) wake(&p->workers[i]);
     return 1;
-}
-void fastnn_pool_wake(int64_t threads) {
-    int core = this_core();
-    for (int64_t i = 1; i < threads; i++) {
-        worker *w = &the_pool->workers[i];
-        if (!atomic_load(&w->asleep)) continue;
-        keep_off_core(w, core);
-        wake(w);
-    }
 }
 
 static void wait_for_done(pool *p, int64_t count) {

@@ -7,7 +7,8 @@ machine (peak.py) and beside PyTorch and ONNX Runtime where they are installed. 
 
 `engine` is what runs a case: a target of the native backend ("avx512", ...), "reference" (NumPy), "torch", "torch_last"
 (PyTorch with channels-last memory), "onnxruntime". A table at the end shows a case a line: time, GFLOP/s or GB/s, share of the
-peak (for GB/s: of a copy that moves as many bytes), and the fastest other library's time over ours."""
+peak (for GB/s: of a copy that moves as many bytes), and the fastest other library's time over ours. A
+convolution's operations are counted as the direct way needs them: Winograd's does fewer, and may pass the peak."""
 import os
 import sys
 

@@ -112,6 +112,9 @@ winograd_forward   conv2d_forward of a 3x3 kernel, stride 1, dilation 1, groups 
             negative. One non-finite input may spoil its tiles, of 4x4 outputs, in all filters.
             The gradient by the input is the same kernel: x is dy, y is dx, channels and filters are exchanged, the weight is
             flipped, and the padding is 2 less the forward's.
+winograd_backward_weight  conv2d_backward_weight of the same layers. The 36 products: for each group ascending, for each block of 4
+            tiles in row-major order, one FMA chain from +0 over (tile, image), images past n left out; chain sums added
+            ascending to +0; at last the transform to 3x3.
 winograd_pack  the transformed weights: 36 * ceil(filters / 16) * 16 * channels floats. flip: weight is (channels, filters, 3, 3),
             taken turned by 180 degrees.
 linear_forward   y[t, o] = relu(residual + (bias[o] + sum_k x[t, k] weight[o, k])), t < positions; chains of 256 along k.

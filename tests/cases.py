@@ -317,6 +317,8 @@ for _name in "softmax log_softmax".split():
 _a = dict(stride=2, padding=1, dilation=1, groups=2)
 case("conv2d_backward", F.conv2d_backward, rows(6, 3, 4), rows(4, 5, 7), weight(6, 2, 3, 3), gradient=False, exact=True, **_a)
 case("conv2d_backward_input", F.conv2d_backward_input, rows(6, 3, 4), rows(4, 5, 7), weight(6, 2, 3, 3), exact=True, **_a)
+case("conv2d_backward-winograd", F.conv2d_backward, rows(18, 9, 12), rows(33, 9, 12), weight(18, 33, 3, 3), padding=1,
+     gradient=False, special=False)
 case("conv2d_backward_weight", F.conv2d_backward_weight, rows(6, 3, 4), rows(4, 5, 7), weight(6, 2, 3, 3), exact=True,
      special=False, **_a)                           # its gradient convolves by dy, and NaN weights over padding have no rule
 case("linear_backward", F.linear_backward, rows(5), rows(6), weight(5, 6), gradient=False, exact=True)

@@ -99,11 +99,17 @@ INLINE void winograd_weight(vf w0, vf w1, vf w2, vf u[6]) {
     u[5] = w2;
 }
 
-/* A: 4 -> 6, of dy for the gradient of the weight. */
+/* A: 4 -> 6, of dy for the gradient of the weight; its ends are d0 and d3. */
+INLINE void winograd_dy_12(vf d0, vf d1, vf d2, vf d3, vf *t1, vf *t2) {
+    winograd_pair(vf_fma(vf_set1(0.5f), d2, d0), vf_fma(vf_set1(0.5f), d3, d1), t1, t2);
+}
+INLINE void winograd_dy_34(vf d0, vf d1, vf d2, vf d3, vf *t3, vf *t4) {
+    winograd_pair(vf_fma(vf_set1(2), d2, d0), vf_fma(vf_set1(4), d3, d1 + d1), t3, t4);
+}
 INLINE void winograd_dy(vf d0, vf d1, vf d2, vf d3, vf t[6]) {
     t[0] = d0;
-    winograd_pair(vf_fma(vf_set1(0.5f), d2, d0), vf_fma(vf_set1(0.5f), d3, d1), &t[1], &t[2]);
-    winograd_pair(vf_fma(vf_set1(2), d2, d0), vf_fma(vf_set1(4), d3, d1 + d1), &t[3], &t[4]);
+    winograd_dy_12(d0, d1, d2, d3, &t[1], &t[2]);
+    winograd_dy_34(d0, d1, d2, d3, &t[3], &t[4]);
     t[5] = d3;
 }
 

@@ -157,6 +157,10 @@ def _(ddweight, dy, x, out, *, kernel, **attrs):
 @_conv2d_backward_weight.lower
 def _(emit, dy, x, out, *, kernel, stride, padding, dilation, groups, algorithm="auto"):
     sizes, images = _sizes(emit, x, dy, kernel, stride, padding, dilation, groups), emit.shape(x)[0]
+    if algorithm == "auto" and images == 1 and _is_winograd(sizes, sizes["out_height"], sizes["out_width"]):
+        for name in ("kernel", "stride", "dilation", "groups"):
+            sizes.pop(name)
+        return emit("winograd_backward_weight", dweight=out, dy=dy, x=x, **sizes)
     if images == 1:
         return emit("conv2d_backward_weight", dweight=out, dy=dy, x=x, **sizes)
     # several images a row: as groups of channels, whose weights are then added up

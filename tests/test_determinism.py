@@ -13,13 +13,25 @@ pytestmark = pytest.mark.skipif(native is None, reason="the extension is not bui
 
 
 def dropout_net():
-    return nn.Sequential(nn.Conv2d(1, 5, 3), nn.LeakyReLU(0.1), nn.Dropout(0.3), nn.AvgPool2d(2), nn.Flatten(), nn.Linear(845, 10))
+    return nn.Sequential(nn.Conv2d(1, 5, 3), nn.LeakyReLU(0.1), nn.Dropout(0.3), nn.AvgPool2d(2), nn.Flatten(),
+                         nn.Linear(845, 10))
+
+
+def odd_net():
+    """Shapes that are multiples of nothing; 3x3 convolutions that Winograd does."""
+    return nn.Sequential(nn.Conv2d(3, 19, 3, padding=1), nn.ReLU(), nn.Conv2d(19, 33, 3, padding=1), nn.ReLU(),
+                         nn.Conv2d(33, 32, 3), nn.MaxPool2d(3, 2), nn.Conv2d(32, 7, (3, 2)), nn.Flatten(), nn.Linear(84, 10))
+
+
+def lstm_net():
+    return nn.Sequential(nn.Reshape(14, 14), nn.LSTM(14, 20, batch_first=True, return_sequences=False), nn.Linear(20, 10))
 
 
 NETWORKS = {"lenet5": (lambda: networks.sequential("lenet5"), (1, 28, 28), 64, 10),
             "mnist_cnn": (lambda: networks.sequential("mnist_cnn"), (1, 28, 28), 20, 3),
             "residual": (lambda: networks.sequential("residual"), (3, 12, 12), 37, 10),
-            "dropout": (dropout_net, (1, 28, 28), 33, 5)}
+            "dropout": (dropout_net, (1, 28, 28), 33, 5), "odd": (odd_net, (3, 13, 13), 21, 4),
+            "lstm": (lstm_net, (1, 14, 14), 35, 5)}
 
 
 def digest(*arrays):

@@ -94,6 +94,11 @@ def residual():
                          nn.Softmax(1))
 
 
+def lstm():
+    return nn.Sequential(nn.Reshape(8, 8), nn.LSTM(8, 6, num_layers=2, batch_first=True, dropout=0.2, return_sequences=False),
+                         nn.Linear(6, 4))
+
+
 def functional():
     x = nn.Input(1, 8, 8, name="image")
     y = F.relu(nn.Conv2d(1, 2, 3)(x))
@@ -116,7 +121,8 @@ KINDS = {"sequential": (lambda: nn.Sequential(nn.Linear(4, 5), nn.LeakyReLU(0.2)
                        RNG.integers(0, 256, (7, 1, 8, 8)).astype(np.uint8)),
          "functional": (functional, IMAGES), "two inputs, two outputs": (two_and_two, [ROWS, ROWS * 2]),
          "channels last": (channels_last, np.ascontiguousarray(IMAGES.transpose(0, 2, 3, 1))), "subclass": (Subclass, IMAGES),
-         "two modes": (TwoModes, ROWS), "tied": (Tied, ROWS), "user op": (UserOp, ROWS), "scalar": (WithScalar, ROWS)}
+         "two modes": (TwoModes, ROWS), "lstm": (lstm, IMAGES), "tied": (Tied, ROWS),
+         "user op": (UserOp, ROWS), "scalar": (WithScalar, ROWS)}
 
 
 def flat(outputs):

@@ -137,7 +137,7 @@ def test_csv_logger(tmp_path):
     net, path = model(), tmp_path / "log.csv"
     for epochs, append in ((2, False), (1, True)):
         net.fit(X, Y, epochs=epochs, validation_split=0.2, verbose=0, callbacks=[nn.CSVLogger(path, append=append)])
-    rows = list(csv.DictReader(path.open()))
+    rows = list(csv.DictReader(path.read_text().splitlines()))
     assert [r["epoch"] for r in rows] == ["0", "1", "0"] and list(rows[0]) == ["epoch", "loss", "val_loss"]
     assert all(float(r["val_loss"]) > 0 for r in rows)
 

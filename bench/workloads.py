@@ -56,5 +56,20 @@ def resnet20(nn):
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10))
 
 
+def lstm(nn):
+    """28 steps of 28 numbers, the last step's output classified."""
+    if hasattr(nn, "Residual"):
+        return nn.Sequential(nn.Reshape(28, 28), nn.LSTM(28, 128, batch_first=True, return_sequences=False), nn.Linear(128, 10))
+
+    class Last(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.lstm, self.out = nn.LSTM(28, 128, batch_first=True), nn.Linear(128, 10)
+
+        def forward(self, x):
+            return self.out(self.lstm(x.reshape(-1, 28, 28))[0][:, -1])
+    return Last()
+
+
 SHAPES = {"lenet5": (1, 28, 28), "mlp": (1, 28, 28), "mnist_cnn": (1, 28, 28), "cifar_vgg": (3, 32, 32),
-          "resnet20": (3, 32, 32)}
+          "resnet20": (3, 32, 32), "lstm": (1, 28, 28)}

@@ -3,8 +3,8 @@ tests catch it. A fault that nothing catches, or a kernel without a fault here, 
 
     python tests/plant_faults.py [name ...]        names of kernels or fusions; default: all
 
-Needs a C compiler, Cython, and what the tests need; takes about half a minute a fault. Kernels are compiled for one target, with
-little optimisation, and a fault in a kernel is met first with the cases whose plans run it. Not part of the test run."""
+Needs a C compiler, Cython, and what the tests need; takes about half a minute a fault. Kernels are compiled for one target,
+with little optimisation; a fault in a kernel meets first the cases whose plans run it. Not part of the test run."""
 import json
 import os
 import re
@@ -69,6 +69,11 @@ FAULTS = [
     ("conv2d_backward_weight", "conv2d_weight.h", "smaller(IMAGES, p->n - group * IMAGES), part);", "IMAGES, part);"),
     ("conv2d_backward_weight", "conv2d_weight.h", "state[lane] += sum;", "state[lane] = sum;"),
     ("conv2d_pack", "conv2d_pack.h", "f + k < a->filters ?", "f + k <= a->filters ?"),
+    ("winograd_forward", "winograd_batch.h", "if (a->relu) value =", "if (0) value ="),
+    ("winograd_forward", "winograd_batch.h", "top + r < a->height", "top + r <= a->height"),
+    ("winograd_forward", "winograd_image.h", "vf_load(turned + f * 16 + k) + bias", "vf_load(turned + f * 16 + k)"),
+    ("winograd_backward_weight", "winograd_weight.h", "whole ? tiles * IMAGES : images", "whole ? tiles * IMAGES : IMAGES"),
+    ("winograd_pack", "winograd_pack.h", "a->flip ? 8 - (k) : (k)", "a->flip ? (k) : (k)"),
     # linear
     ("linear_forward", "linear.h", ".bias = a->bias, .residual = residual", ".bias = a->bias, .residual = NULL"),
     ("linear_forward", "linear_image.h", ".bias = a->bias ? (const float *)a->bias + first : NULL", ".bias = a->bias"),
@@ -201,10 +206,11 @@ class Copy:
         """{kernel: the words that pytest finds the cases by whose plans run it}"""
         result = self.python("-c", REACHED)
         self.check(result)
-        return {kernel: [re.split(r"[^\w.+-]", name)[0] for name in names] for kernel, names in json.loads(result.stdout).items()}
+        found = json.loads(result.stdout)
+        return {kernel: [re.split(r"[^\w.+-]", name)[0] for name in names] for kernel, names in found.items()}
 
     def caught_by(self, words=()):
-        """The test functions that fail, of the first few failures: [] where all pass."""
+        """The test functions that fail, of the first few failures: [] where all pass. Without `words`: all tests, until some fail."""
         names = []
         for file in TESTS:
             chosen = ["-k", " or ".join(words)] if words else []
@@ -212,6 +218,8 @@ class Copy:
             names += re.findall(r"^(?:FAILED|ERROR) \S*?/(test_\w+\.py(?:::\w+)?)", result.stdout, re.M)
             if result.returncode not in (0, 1, 5):
                 names.append(f"{Path(file).name} (exit status {result.returncode})")
+            if names and not words:
+                break
         return list(dict.fromkeys(names))
 
 
@@ -238,7 +246,8 @@ def main(wanted):
                 print(error)
             copy.path(file).write_text(before)
             took = f"{time.time() - started:.0f} s"
-            print(f"| {kernel} | {file}: `{old.strip()}` -> `{new.strip()}` | {', '.join(caught) or 'NOTHING'} | {took} |", flush=True)
+            change = f"{file}: `{old}` -> `{new}`".replace("\n", " ")
+            print(f"| {kernel} | {change} | {', '.join(caught) or 'NOTHING'} | {took} |", flush=True)
             if not caught:
                 missed.append(f"{kernel}: nothing caught {old!r} -> {new!r}")
     print("\n".join(missed) or "every fault was caught")

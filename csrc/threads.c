@@ -99,7 +99,7 @@ int64_t fastnn_default_threads(void) {
 }
 
 /* ---- the pool ---- */
-enum { NEXT_BITS = 20, MAX_JOBS = (1 << NEXT_BITS) - 1, SPIN_NS = 200000, SPINS_BETWEEN_LOOKS = 64, PATIENCE_NS = 1000000 };
+enum { NEXT_BITS = 20, MAX_JOBS = (1 << NEXT_BITS) - 1, SPIN_NS = 200000, OFTEN_NS = 100000, SPINS_BETWEEN_LOOKS = 64, PATIENCE_NS = 1000000 };
 /* a queue: generation << 40 | end << 20 | next */
 static uint64_t queue_word(uint64_t generation, uint64_t next, uint64_t end) {
     return generation << (2 * NEXT_BITS) | end << NEXT_BITS | next;
@@ -122,6 +122,7 @@ struct pool {
     int threads;  /* the caller and threads - 1 workers that are running */
     int kept_off; /* the core that workers leave to the caller */
     int crowded;  /* more threads than cores: whoever waits yields (else not: a yield gives a busy neighbour a whole slice) */
+    int64_t last_missed; /* when a run last found a worker asleep, ns */
     uint64_t generation;
     fastnn_pool_job job;
     void *context;
@@ -294,14 +295,22 @@ int64_t fastnn_pool_acquire(void) {
 }
 void fastnn_pool_release(void) { atomic_store(&held, 0); }
 
+/* Runs too small to wait for a sleeper, but close to each other: the sleeper is woken for those to come. */
+static int come_often(pool *p) {
+    int64_t now = now_ns(), since = now - p->last_missed;
+    p->last_missed = now;
+    return since < OFTEN_NS;
+}
+
 int fastnn_pool_ready(int64_t threads, int may_wake) {
     pool *p = the_pool;
-    for (int64_t i = 1; i < threads && !may_wake; i++)
-        if (atomic_load(&p->workers[i].asleep)) return 0;
+    int asleep = 0;
+    for (int64_t i = 1; i < threads && !may_wake; i++) asleep |= atomic_load(&p->workers[i].asleep);
+    if (asleep && !come_often(p)) return 0;
     keep_off_callers_core(p);
     for (int64_t i = 1; i < threads; i++)
         if (atomic_load(&p->workers[i].asleep)) wake(&p->workers[i]);
-    return 1;
+    return !asleep;
 }
 
 static void wait_for_done(pool *p, int64_t count) {

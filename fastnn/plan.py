@@ -633,6 +633,24 @@ def estimate(step, lanes):
     return int(total) + 64
 
 
+LARGE = 4_000_000               # float operations of one image from which on its steps share their work throughout
+
+
+def share_costs(steps, lanes):
+    """{id of step: what the executor splits work by (execute.c)}, in float operations at 50 a nanosecond. In a large network the
+    halves of a single image stay on their cores from step to step. In a small one a split step pays twice, since the other core
+    works beside: they meet, it fetches its part and gives back its results: measured, 2 us for a linear layer, whose limit is
+    reading its weights (80 bytes a nanosecond), 8 us for others."""
+    work = {id(s): estimate(s, lanes) for s in steps}
+    single = [s for s in steps if s.mode == "row"] if lanes == 1 else ()
+    if sum(work[id(s)] for s in single) < LARGE:
+        for s in single:
+            linear = s.kernel == "linear_forward"
+            least = 4 * s.fields["in_features"] * s.fields["out_features"] if linear else 0
+            work[id(s)] = max(64, int(max(work[id(s)], least) * 0.55) - 100 * (2000 if linear else 8000))
+    return work
+
+
 # ---- encoding
 
 def _bits(number):
@@ -725,7 +743,7 @@ class Plan:
         phases_of = [schedule([s for s in steps if s.level == level]) for level in range(-1, levels + 1)]
         sizes = self.arrange(phases_of, builder)
         encoder = Encoder(builder, sizes[2])
-        encoded, segments = [], []
+        encoded, segments, costs = [], [], share_costs(steps, lanes)
         for phases in phases_of:
             segment = []
             for kind, members in phases:
@@ -733,7 +751,7 @@ class Plan:
                 for s in members:
                     space = KERNELS[s.kernel][1]
                     wide = lanes if s.mode == "row" else 16 if space == "REDUCE" and s.mode == "reduce" else 1
-                    encoded.append((KERNELS[s.kernel][0], wide, s.mode == "row", estimate(s, lanes), s.check, encoder.words(s)))
+                    encoded.append((KERNELS[s.kernel][0], wide, s.mode == "row", costs[id(s)], s.check, encoder.words(s)))
                 segment.append((kind, first, len(encoded)))
             segments.append(segment)
         self.listing = [[(("chain", "each")[kind], members) for kind, members in phases] for phases in phases_of]

@@ -62,17 +62,17 @@ class Recurrent(Module):
             x = x.swapaxes(0, 1)
         zeros = np.zeros((self.num_layers * self.directions, x.shape[0], self.hidden_size), np.float32)
         states = states or [zeros] * len(self.states)
-        results = list(super()._run([x, *(s.swapaxes(0, 1) for s in states)], training).values())
-        return results[0], results[1] if len(results) == 2 else tuple(results[1:])
+        results = super()._run([x, *(s.swapaxes(0, 1) for s in states)], training)
+        return results[0], results[1] if len(results) == 2 else results[1:]
 
     def predict(self, x, batch_size=64, verbose=0):
-        """Inference on any number of rows, batch_size at a time -> {"0": output, "1": h, ...}. Needs batch_first=True."""
+        """Inference on any number of rows, batch_size at a time -> (output, h, ...). Needs batch_first=True."""
         self._rows_lead("predict")
         return super().predict(x, batch_size, verbose)
 
     def backward(self, dy, y=None, input_gradient=True):
         """As Module.backward; an array dy is the gradient of the output sequence. -> gradients of x and of the initial states."""
-        if y is None and not isinstance(dy, dict):
+        if y is None and not isinstance(dy, (dict, tuple, list)):
             dy = {"0": dy}
         gradients = super().backward(dy, y, input_gradient)
         if gradients is None:

@@ -116,7 +116,7 @@ def test_the_door_knows_the_core_alone():
 # ---- what `import fastnn` does, in a process of its own
 
 def python(code, **environment):
-    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, timeout=120,
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, timeout=600,
                           env={**os.environ, "PYTHONPATH": str(PACKAGE.parent), **environment})
     assert done.returncode == 0, done.stderr
     return done.stdout

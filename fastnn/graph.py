@@ -428,6 +428,17 @@ def _merge_number(a, b, n, where):
     raise DependsOnRows(where)
 
 
+def _merge_attr(a, b, n, where, odd):
+    """_merge, but an attribute that depends on the rows in another way stays as it is at n; the place is noted in `odd`."""
+    try:
+        return _merge(a, b, n, where)
+    except DependsOnRows:
+        if odd is None or isinstance(a, np.ndarray) and (not isinstance(b, np.ndarray) or a.shape != b.shape):
+            raise
+        odd.append(where)
+        return a
+
+
 def _merge(a, b, n, where):
     """What `a` (traced at n rows) and `b` (at 2n) have in common; b None: a was written at FUNCTIONAL_ROWS, once."""
     if b is None:
@@ -519,9 +530,10 @@ def _places(values, number):
     return [None if v is None else (number[id(v.node)], v.index) for v in values]
 
 
-def finish(trace, second=None, rows=None):
+def finish(trace, second=None, rows=None, odd=None):
     """A Graph from `trace` = (inputs, outputs, updates, layers) made at `rows` rows and `second`, the same at 2 * rows (None: made at
-    FUNCTIONAL_ROWS, once). Raises DependsOnRows, with the user's line, where they do not fit together."""
+    FUNCTIONAL_ROWS, once). Raises DependsOnRows, with the user's line, where they do not fit together. odd: a list for the places of
+    numbers that depend on the rows in another way; the graph is then for `rows` rows alone."""
     def parts(made):
         inputs, outputs, updates, layers = made
         values = [*outputs.values(), *(v for _, v in updates), *(s for s, _ in updates)]
@@ -547,14 +559,14 @@ def finish(trace, second=None, rows=None):
             if first is not node:
                 new[node.outputs[0]] = new[first.outputs[0]]
                 continue
-        attrs = {k: _merge(v, other and other.attrs[k], rows, node.where) for k, v in node.attrs.items()}
+        attrs = {k: _merge_attr(v, other and other.attrs[k], rows, node.where, odd) for k, v in node.attrs.items()}
         specs = tuple(Spec(_merge(a.shape, other and b.shape, rows, node.where), a.dtype)
                       for a, b in zip(node.outputs, other.outputs if other is not None else node.outputs))
         made = Node(node.op, tuple(None if x is None else new[x] for x in node.inputs), attrs, specs, node.scope, node.where)
         new.update(zip(node.outputs, made.outputs))
     made_nodes = sorted({id(v.node): v.node for v in new.values()}.values(), key=lambda n: n.order)
     return Graph(made_nodes, [new[i] for i in inputs], {k: new[v] for k, v in outputs.items()},
-                 [(new[s], new[v]) for s, v in updates], layers={k: new[v] for k, v in layers.items() if v in new})
+                 [(new[s], new[v]) for s, v in updates], rows if odd else None, {k: new[v] for k, v in layers.items() if v in new})
 
 
 def finish_fixed(trace, rows):

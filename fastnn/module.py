@@ -1,4 +1,5 @@
 """Module: what every layer and network is. Called on values it adds ops to the graph being traced; called on arrays it runs."""
+import os
 import threading
 import time
 from collections import OrderedDict
@@ -11,7 +12,11 @@ from .byhand import ByHand
 from .parameter import Buffer, Parameter
 from .training import Trainable
 
+CHECK_TRACE = os.environ.get("FASTNN_CHECK_TRACE", "0") not in ("", "0")
 _changes = 0                    # grows with every change to any module: one comparison tells that nothing changed
+
+
+LEFT_BEHIND = {"_cache", "_predictors", "_rwlock", "_fingerprint", "_checked", "_known_parameters", "_waiting", "_compiled", "history"}
 
 
 def changed():
@@ -395,9 +400,14 @@ class Module(Trainable, ByHand):
                 outputs, updates, *more = body(session, inputs)
                 self.__dict__["_read_training"] = session.read_training
                 return [*given, *(more[0] if more else ())], outputs, updates, session.layers
-        rows = max(n, 2)
+        rows, odd = max(n, 2), []
         try:
-            return g.finish(trace(rows), trace(2 * rows), rows)
+            graph = g.finish(trace(rows), trace(2 * rows), rows, odd)
+            if odd and n < 2:                       # numbers were read at 2 rows
+                odd = []
+                graph = g.finish(trace(n), trace(2 * n), n, odd)
+            self.__dict__["_depends_on_rows"] = odd[0] if odd else None
+            return graph
         except g.DependsOnRows as line:
             self.__dict__["_depends_on_rows"] = str(line)
         except (ValueError, TypeError, IndexError):
@@ -425,7 +435,17 @@ class Module(Trainable, ByHand):
             if len(entry) > 64:
                 entry.clear()
             found = entry["free" if graph.rows is None else n] = run.Executable(graph, self.dtype())
+        else:
+            self.check_trace(found.graph, lambda: self.build(body, shapes, n, override))
         return found, n
+
+    def check_trace(self, graph, build):
+        """With FASTNN_CHECK_TRACE=1: describes the network anew, and raises RuntimeError where that gives another graph, because
+        forward read something that a trace does not know of (a global, a parameter's data, the number of rows in an `if`)."""
+        if CHECK_TRACE and build().key != graph.key:
+            raise RuntimeError(f"{type(self).__name__}: forward describes another network than when it was first traced: it reads "
+                               "something that is neither an attribute of a module nor a value (FASTNN_CHECK_TRACE=1 found it). Make "
+                               "it an attribute, a Parameter, a buffer or an nn.Scalar")
 
     def predict_body(self, session, inputs):
         """Outputs alone."""
@@ -447,7 +467,7 @@ class Module(Trainable, ByHand):
         simple = len(arrays) == 1 and len(executable.names) == 1 and executable.graph.rows is None and \
             tuple(executable.graph.inputs[0].shape[1:]) == arrays[0].shape[1:]
         lock = self._lock()
-        if simple and self.__dict__.get("_byte_scale") is None:
+        if simple and self.__dict__.get("_byte_scale") is None and not CHECK_TRACE:
             self._predictors[arrays[0].shape[1:]] = executable
         lock.acquire_read()
         try:
@@ -548,6 +568,14 @@ class Module(Trainable, ByHand):
         Raises ValueError before any call without input_shape, or where the graph depends on the batch size."""
         from .saving import save
         save(self, path, input_shape, training_state)
+
+    def __deepcopy__(self, memo):
+        """A copy with parameters and buffers of its own; what was compiled, and waiting runs, stay behind."""
+        import copy
+        new = memo[id(self)] = type(self).__new__(type(self))
+        new.__dict__.update({k: copy.deepcopy(v, memo) for k, v in self.__dict__.items() if k not in LEFT_BEHIND})
+        changed()
+        return new
 
     # -- printing
 

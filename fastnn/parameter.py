@@ -78,6 +78,17 @@ class Buffer:
             raise ValueError(f"{self.name or type(self).__name__}: data of shape {new.shape} given, expected {self.shape}")
         self.array()[...] = new
 
+    def __deepcopy__(self, memo):
+        new = memo[id(self)] = type(self).__new__(type(self))
+        new.__dict__.update(self.__dict__, storage=make_storage(self.shape, self.dtype))
+        new.array()[...] = self.array()
+        if getattr(self, "_has_gradient", False):
+            new._gradient, new._has_gradient = None, False
+            new.grad = self.grad
+        elif hasattr(self, "_gradient"):
+            new._gradient = None
+        return new
+
     def to_dtype(self, dtype):
         """Moves to another dtype, in place."""
         if self.dtype != np.dtype(dtype):

@@ -43,6 +43,7 @@ class Executable:
         self.reference = None if self.native else Reference(graph, dtype)
         self.bindings, self.quick, self.slots = {}, {}, [(v.node.attrs["name"], v.dtype) for v in graph.slots]
         self.late = [v.node.attrs["late"] for v in graph.inputs]
+        self.whole = graph.rows is not None and not any(isinstance(d, Batch) for v in graph.inputs for d in v.shape)
         self.written = [s.node.attrs["holder"].storage for s, _ in graph.updates]
         self.always_lanes = plans.lanes_for(graph, 1) == 16 if self.native else False
 
@@ -86,14 +87,16 @@ class Executable:
 
     def quick_for(self, n):
         """(what runs n rows in one call, the output's shape), or (None, None) where it takes more than a call."""
-        if not self.native:
+        if not self.native or self.whole:
             return None, None
         plan, binding = self.bound(n)
         several = plan.calls or len(plan.segments) > 2 or self.slots
         return (None, None) if several else (binding.run, _rows(self.shapes[0], n))
 
     def start(self, inputs, n, numbers=None, index=None):
-        """Runs everything that needs no late input -> a Run."""
+        """Runs everything that needs no late input -> a Run. index: the rows of the inputs that count (all where None)."""
+        if index is not None and self.whole:        # such a plan takes its inputs as they lie
+            inputs, index = [np.asarray(a)[index] for a in inputs], None
         return Run(self, inputs, n, numbers or {}, index)
 
 
@@ -101,7 +104,8 @@ class Run:
     """One run of an Executable: its results, and, where late inputs are to come, the memory of the forward."""
 
     def __init__(self, executable, inputs, n, numbers, index):
-        self.executable, self.n, self.spent = executable, n, False
+        self.executable, self.spent = executable, False
+        self.n = 1 if executable.whole and executable.native else n         # one array is one row to it
         self.numbers, self.index, self.arena = numbers, index, None
         given = iter(inputs)
         self.inputs = [None if late else next(given) for late in executable.late]
@@ -114,6 +118,7 @@ class Run:
                 if v not in executable.reference.waits:
                     self.outputs[i] = np.array(self.env[v], copy=True)
             return
+        n = self.n
         self.plan, self.binding = executable.bound(n)
         self.words = executable.slot_values(numbers)
         if any(executable.late) or self.plan.calls or len(self.plan.segments) > 2:

@@ -22,6 +22,7 @@ class Step:
     def __init__(self, model, graph, optimizer):
         self.model, self.optimizer, self.executable = model, optimizer, run.Executable(graph, model.dtype())
         self.params = graph.moved if optimizer is not None else []
+        self.rows = graph.rows                      # None: any number
 
     def __call__(self, x, y, index=None, weights=None):
         """One step on the rows `index` of the arrays (all of them where None) -> (sum of the row losses, rows, [sums of metrics]).
@@ -39,20 +40,25 @@ class Step:
         return float(loss) * n, n, [float(m) * n for m in metrics]
 
 
-def _make(model, x, y, weighted, train):
+def _make(model, x, y, weighted, train, rows):
     compiled = model._compiled
     flat = _flat(y)
     shapes = tuple((a.shape[1:], model.input_dtype(a)) for a in x) + \
         tuple((a.shape[1:], "int64" if a.dtype.kind in "iu" else "float32") for a in flat) + ((((), "float32"),) if weighted else ())
-    n = x[0].shape[0]
+    n = x[0].shape[0] if rows is None else rows
     optimizer = compiled.optimizer if train else None
     structure = optimizer.structure(model.known_parameters()) if train else None
     entry = model.cached(("step", id(compiled), train, shapes, structure), lambda: {})
     found = entry.get("free") or entry.get(n)
-    if found is None:
-        moved = []
-        graph = model.build(lambda session, inputs: _body(model, compiled, optimizer, session, inputs, len(x), y, weighted, moved),
-                            shapes, n, train)
+    moved = []
+
+    def build():
+        return model.build(lambda session, inputs: _body(model, compiled, optimizer, session, inputs, len(x), y, weighted, moved),
+                           shapes, n, train)
+    if found is not None:
+        model.check_trace(found.executable.graph, build)
+    else:
+        graph = build()
         graph.moved = moved
         found = entry["free" if graph.rows is None else n] = Step(model, graph, optimizer)
     return found
@@ -86,11 +92,11 @@ def _body(model, compiled, optimizer, session, inputs, n_x, y, weighted, moved):
     return results, [*session.updates, *optimizer.updates(pairs)]
 
 
-def train_step(model, x, y, weighted=False):
-    """The training Step for arrays like x (a list) and y (a list, or a dict by output name)."""
-    return _make(model, x, y, weighted, True)
+def train_step(model, x, y, weighted=False, rows=None):
+    """The training Step for arrays like x (a list) and y (a list, or a dict by output name). rows: of a batch, where the arrays hold more than one."""
+    return _make(model, x, y, weighted, True, rows)
 
 
 def eval_step(model, x, y, weighted=False):
     """The same without gradients and updates, in inference mode."""
-    return _make(model, x, y, weighted, False)
+    return _make(model, x, y, weighted, False, None)

@@ -237,8 +237,8 @@ class Trainable:
         for i, (start, stop) in enumerate(batches):
             if begin is not None:
                 begin(i, {})
-            if step is None or begin is not None or end is not None:
-                step = steps.train_step(self, data.xs, data.ys, data.weights is not None)
+            if step is None or begin is not None or end is not None or step.rows not in (None, stop - start):
+                step = steps.train_step(self, data.xs, data.ys, data.weights is not None, stop - start)
             totals.add(*step(data.xs, data.ys, order[start:stop], data.weights))
             if end is not None:
                 end(i, totals.logs())

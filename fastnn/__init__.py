@@ -4,17 +4,15 @@ __version__ = "0.1.0"
 from . import backend, run                          # noqa: F401
 from . import functional                            # noqa: F401
 from .backend import get_num_threads, set_conv_algorithm, set_num_threads, show_config
-from .grad import no_grad
 from .layers import *                               # noqa: F401,F403
 from .losses import CrossEntropyLoss, Loss, MSELoss, NLLLoss, cross_entropy, mse, nll
-from .model import Input, Model
 from .module import Module
 from .optimizers import SGD, Adam, AdamW, Optimizer
 from .parameter import Buffer, Parameter, Scalar
 from .random import initial_seed, manual_seed
-from .userop import check_op, op
 
-_LATER = {"load": "saving", "load_training_state": "saving", "optim": None, "callbacks": None, "datasets": None, "files": None}
+_LATER = {"load": "saving", "load_training_state": "saving", "Input": "model", "Model": "model", "no_grad": "grad", "op": "userop",
+          "check_op": "userop", "optim": None, "callbacks": None, "datasets": None, "files": None}
 
 
 def __getattr__(name):
@@ -23,9 +21,14 @@ def __getattr__(name):
     if name in _LATER:
         home = _LATER[name]
         module = importlib.import_module(f".{home or name}", __name__)
-        return getattr(module, name) if home else module
+        globals()[name] = found = getattr(module, name) if home else module
+        return found
     if name[:1].isupper():
         callbacks = importlib.import_module(".callbacks", __name__)
         if name in callbacks.__all__:
             return getattr(callbacks, name)
     raise AttributeError(f"module 'fastnn' has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted({*globals(), *_LATER})

@@ -10,9 +10,6 @@ from .backend import native
 from .graph import Batch, at
 from .reference import Reference, checked
 
-if native:
-    from . import plan as plans
-
 SUPPORTED = frozenset(np.dtype(c) for c in "fdBbhHiIlLqQ?")
 
 
@@ -45,14 +42,16 @@ class Executable:
         self.late = [v.node.attrs["late"] for v in graph.inputs]
         self.whole = graph.rows is not None and not any(isinstance(d, Batch) for v in graph.inputs for d in v.shape)
         self.written = [s.node.attrs["holder"].storage for s, _ in graph.updates]
-        self.always_lanes = plans.lanes_for(graph, 1) == 16 if self.native else False
+        if self.native:
+            from . import plan                      # compiling is not needed before the first run: import stays quick
+            self.compile, self.always_lanes = plan.compile, plan.lanes_for(graph, 1) == 16
 
     def bound(self, n):
         """(plan, binding) for n rows."""
         lanes = 16 if self.always_lanes or n >= 16 else 1
         pair = self.bindings.get(lanes)
         if pair is None:
-            plan = plans.compile(self.graph, lanes)
+            plan = self.compile(self.graph, lanes)
             pair = self.bindings[lanes] = plan, native.Binding(plan.program, [*self.storages, *(c.copy() for c in plan.constant_arrays)])
         return pair
 

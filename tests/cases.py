@@ -123,6 +123,8 @@ case("sum_to", lambda a: F.sum_to(a, (a.shape[0], 1, 4)), rows(3, 4), exact=True
 case("chain", lambda a, b: F.exp(a * -0.5) * F.tanh(b) + F.sqrt(a * a + 1.0) / (b * b + 2.0) - F.sigmoid(a), rows(5), rows(5))
 case("chain-long", lambda a, b: sum((F.sigmoid(a * float(k)) * b for k in range(1, 9)), a), rows(5), rows(5))
 case("wide", lambda a, b: a * 3.0 + b, rows(2, 9, 21), rows(2, 9, 21), exact=True)     # longer than a strip of elementwise
+case("scale-and-shift", lambda a: F.permute(a, 0, 2, 1) * 2.0 + 3.0, rows(3, 4), exact=True)      # part of the gather
+case("shift", lambda a: F.exp(a + 0.5), rows(21))
 case("scale-by-mean", lambda a: a - a.mean(0), rows(3, 4))
 case("scale-by-total", lambda a: a / (a * a).sum(), rows(3, 4))
 

@@ -333,7 +333,7 @@ DTYPES = [np.float64, np.uint8, np.int8, np.int16, np.uint16, np.int32, np.uint3
 @pytest.mark.parametrize("layout", [None, *LAYOUTS])
 def test_dtypes(dtype, layout):
     """Inputs of every dtype, as they lie, have the bits of the same numbers in float32 (labels: int64)."""
-    for name in ("conv2d-pad", "wide", "sum-0", "cross_entropy", "check_labels", "permute-batch"):
+    for name in ("conv2d-pad", "wide", "scale-and-shift", "sum-0", "cross_entropy", "check_labels", "permute-batch"):
         graph = made(name, "forward")
         for n in (5, 37):
             arrays = []

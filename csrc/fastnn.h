@@ -108,7 +108,7 @@ conv2d_pack  weights for LANES 1 in the order that conv2d_forward wants: its own
             a multiple of 16: groups * ceil(filters / groups / 16) * 16 * (channels / groups) * u * v floats.
 winograd_forward   conv2d_forward of a 3x3 kernel, stride 1, dilation 1, groups 1, by Winograd's F(4x4, 3x3) (winograd_transform.h: points,
             transforms, their order). packed: winograd_pack's result. The product over channels is one FMA chain from +0 a block
-            of 128 channels, block sums added ascending; then the output transform, bias, residual, ReLU. Padding may be
+            of 128 channels (64 where there are more than 128), block sums added ascending; then the output transform, bias, residual, ReLU. Padding may be
             negative. One non-finite input may spoil its tiles, of 4x4 outputs, in all filters.
             The gradient by the input is the same kernel: x is dy, y is dx, channels and filters are exchanged, the weight is
             flipped, and the padding is 2 less the forward's.

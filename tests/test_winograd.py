@@ -44,7 +44,8 @@ class Layer:
     def packed(self, flip, target):
         filters, channels = self.weight.shape[:2][::-1] if flip else self.weight.shape[:2]
         u = np.full(36 * -(-filters // 16) * 16 * channels, np.nan, np.float32)
-        args = pack("winograd_pack", packed=u.ctypes.data, weight=self.weight.ctypes.data, channels=channels, filters=filters, flip=flip)
+        args = pack("winograd_pack", packed=u.ctypes.data, weight=self.weight.ctypes.data, channels=channels, filters=filters,
+                    flip=flip)
         for part in range(2):
             native.run_kernel("winograd_pack", 1, args, 1, 0, part, 2, target)
         return u
@@ -53,9 +54,10 @@ class Layer:
         """winograd_forward: y of x."""
         given, u = grouped(x, lanes), self.packed(flip, target)
         y = np.full((len(given), filters * out[0] * out[1], lanes), np.nan, np.float32)
-        args = pack("winograd_forward", y=(y.ctypes.data, y[0].size), x=(given.ctypes.data, given[0].size), packed=u.ctypes.data,
-                    bias=None if bias is None else bias.ctypes.data, residual=None, relu=0, channels=x.shape[1], height=x.shape[2],
-                    width=x.shape[3], filters=filters, out_height=out[0], out_width=out[1], padding=padding)
+        args = pack("winograd_forward", y=(y.ctypes.data, y[0].size), x=(given.ctypes.data, given[0].size),
+                    packed=u.ctypes.data, bias=None if bias is None else bias.ctypes.data, residual=None, relu=0,
+                    channels=x.shape[1], height=x.shape[2], width=x.shape[3], filters=filters,
+                    out_height=out[0], out_width=out[1], padding=padding)
         spoil_scratch()
         for group, part in itertools.product(range(len(given)), reversed(range(parts))):
             native.run_kernel("winograd_forward", lanes, args, self.n, group, part, parts, target)
@@ -65,7 +67,8 @@ class Layer:
         return self.product(self.x, 0, len(self.weight), self.out, self.padding, self.bias, target, lanes, parts)
 
     def backward_input(self, target=None, lanes=16, parts=1):
-        return self.product(self.dy, 1, self.x.shape[1], self.x.shape[2:], [2 - p for p in self.padding], None, target, lanes, parts)
+        padding = [2 - p for p in self.padding]
+        return self.product(self.dy, 1, self.x.shape[1], self.x.shape[2:], padding, None, target, lanes, parts)
 
     def backward_weight(self, target=None, parts=1):
         x, dy, dweight = grouped(self.x, 16), grouped(self.dy, 16), np.full_like(self.weight, np.nan)
@@ -105,7 +108,8 @@ def tile_bound(x, weight, padding, out):
     rows, columns = slice(4 + top, 4 + top + x.shape[2]), slice(4 + left, 4 + left + x.shape[3])
     framed[:, :, rows, columns] = np.abs(x)[:, :, :framed.shape[2] - rows.start, :framed.shape[3] - columns.start]
     largest = framed.max(1)[:, 4:, 4:]
-    tiles = np.array([[largest[:, i:i + 6, k:k + 6].max((1, 2)) for k in range(0, size[1] - 2, 4)] for i in range(0, size[0] - 2, 4)])
+    tiles = np.array([[largest[:, i:i + 6, k:k + 6].max((1, 2)) for k in range(0, size[1] - 2, 4)]
+                      for i in range(0, size[0] - 2, 4)])
     spread = tiles.repeat(4, 0).repeat(4, 1)[:out[0], :out[1]].transpose(2, 0, 1)
     return spread[:, None] * np.abs(weight).sum((1, 2, 3))[:, None, None]
 
@@ -115,7 +119,8 @@ def test_error(layer, target):
     y, dx, dweight = layer.expected()
     flipped = layer.weight[:, :, ::-1, ::-1].swapaxes(0, 1)
     error = np.abs(layer.forward(target) - y)
-    assert (error <= 4 * EPS * (tile_bound(layer.x, layer.weight, layer.padding, layer.out) + np.abs(layer.bias)[:, None, None])).all()
+    bound = tile_bound(layer.x, layer.weight, layer.padding, layer.out) + np.abs(layer.bias)[:, None, None]
+    assert (error <= 4 * EPS * bound).all()
     back = [2 - p for p in layer.padding]
     error_dx = np.abs(layer.backward_input(target) - dx)
     assert (error_dx <= 4 * EPS * tile_bound(layer.dy, flipped, back, layer.x.shape[2:])).all()
@@ -235,19 +240,22 @@ def test_transformed_weights_are_kept_when_serving(rows, compiled):
 @pytest.mark.parametrize("rows", [1, 64])
 @pytest.mark.parametrize("arguments, chosen", [
     ((32, 64, 26, 0), True), ((32, 32, 32), True), ((128, 128, 8), True), ((16, 16, 32), True), ((64, 64, 8), True),
-    ((256, 256, 14), True), ((1, 32, 28), False), ((3, 32, 32), False), ((512, 512, 4), False), ((16, 16, 5), False)])
+    ((256, 256, 14), True), ((128, 128, 4), True), ((1, 32, 28), False), ((3, 32, 32), False),
+    ((512, 512, 4), False), ((16, 16, 5), False)])
 def test_choice_is_by_shape(arguments, chosen, rows, compiled):
     assert ("winograd_forward" in sum(predicting(compiled, *arguments, rows=rows), [])) == chosen
 
 
-@pytest.mark.parametrize("arguments", [dict(stride=2), dict(dilation=2), dict(groups=2), dict(kernel=5), dict(algorithm="direct")])
+@pytest.mark.parametrize("arguments", [dict(stride=2), dict(dilation=2), dict(groups=2), dict(kernel=5),
+                                       dict(algorithm="direct")])
 def test_others_are_direct(arguments, compiled):
     assert "conv2d_forward" in sum(predicting(compiled, 32, 32, 32, **arguments), [])
 
 
 def test_training_step(compiled):
     """A weight that moves is transformed in the step itself: for the forward and, turned, for the gradient by the input."""
-    net = nn.Sequential(nn.Conv2d(16, 16, 3, padding=1), nn.ReLU(), nn.Conv2d(16, 16, 3, padding=1), nn.Flatten(), nn.Linear(2304, 4))
+    net = nn.Sequential(nn.Conv2d(16, 16, 3, padding=1), nn.ReLU(), nn.Conv2d(16, 16, 3, padding=1), nn.Flatten(),
+                        nn.Linear(2304, 4))
     net.compile(optimizer=nn.SGD(lr=0.1), loss="cross_entropy")
     net.train_on_batch(X, np.arange(20) % 4)
     prologue, *rest = kernels(compiled[-1])

@@ -1,4 +1,5 @@
-/* winograd_forward and winograd_backward_weight: 3x3 convolutions of stride 1 by Winograd's F(4x4, 3x3); with flipped weights their gradient by the input.
+/* winograd_forward and winograd_backward_weight: 3x3 convolutions of stride 1 by Winograd's F(4x4, 3x3); with flipped weights
+   their gradient by the input; their gradient by the weight.
    A block of tiles at a time goes through three stages in scratch: V, the transformed windows; M, for each of the 36 elements
    a product of matrices U V over the channels; and y. */
 #include "winograd_image.h"

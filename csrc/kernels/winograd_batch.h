@@ -4,7 +4,9 @@
 #include "conv2d_batch.h"
 #include "winograd_transform.h"
 
-enum { WINOGRAD_CHAIN = 128 };                            /* channels of one chain */
+/* Channels of one chain, which are also those that V holds at once: few where there are many, so that a block has four tiles
+   and the transformed weights, too large for any cache, are read seldom. */
+static inline int64_t winograd_chain(int64_t channels) { return channels <= 128 ? 128 : 64; }
 
 /* m[f][p] = sum over c < count of u[c * 16 + f] v[c * v_step + p], or that added to m: f filters broadcast, p vectors. */
 typedef void winograd_product(const float *u, const float *v, int64_t v_step, float *m, int64_t m_step, int64_t count, int add);
@@ -54,8 +56,8 @@ static winograd_plan winograd_plan_of(const winograd_forward_args *a, float *scr
     enum { ROOM = (SCRATCH_FLOATS - 2 * 16 * WINOGRAD_AREA - 6 * IMAGES) / WINOGRAD_AREA / IMAGES };
     winograd_plan p = {.a = a, .across = ceil_div(a->out_width, WINOGRAD_OUT), .v = scratch};
     p.tiles = p.across * ceil_div(a->out_height, WINOGRAD_OUT);
-    p.channels = smaller(a->channels, WINOGRAD_CHAIN);
-    p.block = smaller(larger(p.tiles, 1), larger(2, smaller(12, 224 / p.channels)));
+    p.channels = smaller(a->channels, winograd_chain(a->channels));
+    p.block = smaller(larger(p.tiles, 1), larger(2, smaller(12, 256 / p.channels)));
     p.block = ceil_div(p.tiles, larger(1, ceil_div(p.tiles, p.block)));
     p.filters = smaller(ceil_div(a->filters, 16) * 16, (ROOM / larger(1, p.block) - p.channels) / 16 * 16);
     p.v_step = p.channels * p.block * IMAGES + 16;        /* + 16: no powers of two */
@@ -66,29 +68,46 @@ static winograd_plan winograd_plan_of(const winograd_forward_args *a, float *scr
     return p;
 }
 
-/* V of one tile's windows: count of them, one to a plane of x (whose rows from `first_row` on are at x), v_plane apart in V. */
-static void winograd_windows(const winograd_plan *p, const float *x, int64_t first_row, int64_t plane, int64_t tile,
-                             int64_t count, float *v, int64_t v_plane) {
+/* V of the windows of `tiles` tiles of one row of them: count planes of x, whose rows from `first_row` on are at x; in V planes
+   are v_plane apart, tiles v_tile. */
+static void winograd_windows(const winograd_plan *p, const float *x, int64_t first_row, int64_t plane, int64_t count,
+                             int64_t tile, int64_t tiles, float *v, int64_t v_plane, int64_t v_tile) {
     const winograd_forward_args *a = p->a;
-    const int64_t top = tile / p->across * WINOGRAD_OUT - a->padding[0], left = tile % p->across * WINOGRAD_OUT - a->padding[2];
-    const int64_t line = a->width * IMAGES, at = ((top - first_row) * a->width + left) * IMAGES;
-    const int first = (int)smaller(6, larger(0, -left)), end = (int)larger(first, smaller(6, a->width - left));
-    if (first == 0 && end == 6 && top >= 0 && top + 6 <= a->height) {
-        for (int64_t c = 0; c < count; c++)
-            for (int piece = 0; piece < IMAGES; piece += VF) {
-                const float *q = x + c * plane + at + piece;
-                const float *const row[6] = {q, q + line, q + 2 * line, q + 3 * line, q + 4 * line, q + 5 * line};
-                winograd_input_tile(row, IMAGES, 0, 6, v + c * v_plane + piece, p->v_step);
-            }
-        return;
-    }
+    const int64_t top = tile / p->across * WINOGRAD_OUT - a->padding[0];
+    const int64_t start = tile % p->across * WINOGRAD_OUT - a->padding[2];
+    const int64_t line = a->width * IMAGES, at = ((top - first_row) * a->width + start) * IMAGES;
+    const int whole = top >= 0 && top + 6 <= a->height;
     for (int64_t c = 0; c < count; c++)
-        for (int piece = 0; piece < IMAGES; piece += VF) {
-            const float *row[6];
-            for (int r = 0; r < 6; r++)
-                row[r] = piece + (top + r >= 0 && top + r < a->height ? x + c * plane + at + r * line : p->zeros);
-            winograd_input_tile(row, IMAGES, first, end, v + c * v_plane + piece, p->v_step);
+        for (int64_t t = 0; t < tiles; t++) {
+            const int64_t left = start + t * WINOGRAD_OUT;
+            const float *corner = x + c * plane + at + t * WINOGRAD_OUT * IMAGES;
+            float *to = v + c * v_plane + t * v_tile;
+            if (whole && left >= 0 && left + 6 <= a->width) {
+                for (int piece = 0; piece < IMAGES; piece += VF) {
+                    const float *q = corner + piece;
+                    const float *const row[6] = {q, q + line, q + 2 * line, q + 3 * line, q + 4 * line, q + 5 * line};
+                    winograd_input_tile(row, IMAGES, 0, 6, to + piece, p->v_step);
+                }
+                continue;
+            }
+            const int first = (int)smaller(6, larger(0, -left)), end = (int)larger(first, smaller(6, a->width - left));
+            for (int piece = 0; piece < IMAGES; piece += VF) {
+                const float *row[6];
+                for (int r = 0; r < 6; r++)
+                    row[r] = piece + (top + r >= 0 && top + r < a->height ? corner + r * line : p->zeros);
+                winograd_input_tile(row, IMAGES, first, end, to + piece, p->v_step);
+            }
         }
+}
+
+/* The same for any tiles [tile, tile + tiles), row by row, images in the lanes. */
+static void winograd_batch_input(const winograd_plan *p, const float *x, int64_t channels, int64_t tile, int64_t tiles,
+                                 float *v, int64_t v_plane) {
+    const int64_t plane = p->a->height * p->a->width * IMAGES;
+    for (int64_t t = 0, run; t < tiles; t += run) {
+        run = smaller(tiles - t, p->across - (tile + t) % p->across);
+        winograd_windows(p, x, 0, plane, channels, tile + t, run, v + t * IMAGES, v_plane, IMAGES);
+    }
 }
 
 /* M of the filters [filter, filter + filters), both multiples of 16. */
@@ -148,8 +167,8 @@ static void winograd_batch(const winograd_forward_args *a, const job *j) {
             const int64_t filters = smaller(p.filters, ceil_div(a->filters - f, 16) * 16);
             for (int64_t c = 0; c < a->channels; c += p.channels) {
                 const int64_t channels = smaller(p.channels, a->channels - c);
-                for (int64_t i = 0; i < tiles && (f == 0 || p.channels < a->channels); i++)
-                    winograd_windows(&p, x + c * plane, 0, plane, tile + i, channels, p.v + i * IMAGES, row);
+                if (f == 0 || p.channels < a->channels)
+                    winograd_batch_input(&p, x + c * plane, channels, tile, tiles, p.v, row);
                 winograd_batch_product(&p, f, filters, c, channels, tiles);
             }
             for (int64_t i = 0; i < smaller(filters, a->filters - f); i++)

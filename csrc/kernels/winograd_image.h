@@ -4,17 +4,17 @@
 #define FASTNN_WINOGRAD_IMAGE_H
 #include "winograd_batch.h"
 
-/* m[p][f] = sum over c < count of v[p * v_step + c] u[f][c * 16], chains of WINOGRAD_CHAIN channels: p tiles broadcast, f vectors
-   of filters, of which 16 at a time are u_step apart. */
+/* m[p][f] = sum over c < count of v[p * v_step + c] u[f][c * 16], chains of `chain` channels: p tiles broadcast, f vectors of
+   filters, of which 16 at a time are u_step apart. */
 typedef void winograd_image_product(const float *u, int64_t u_step, const float *v, int64_t v_step, float *m, int64_t m_step,
-                                    int64_t count);
+                                    int64_t count, int64_t chain);
 
 INLINE void winograd_image_body(const float *u, int64_t u_step, const float *v, int64_t v_step, float *m, int64_t m_step,
-                                int64_t count, const int F, const int P) {
-    for (int64_t c = 0; c < count; c += WINOGRAD_CHAIN) {
+                                int64_t count, int64_t chain, const int F, const int P) {
+    for (int64_t c = 0; c < count; c += chain) {
         vf sum[4][8];
         UNROLL TILE_EACH sum[f][p] = vf_set1(0);
-        for (int64_t i = c; i < smaller(count, c + WINOGRAD_CHAIN); i++) {
+        for (int64_t i = c; i < smaller(count, c + chain); i++) {
             vf b[4];
             UNROLL for (int f = 0; f < F; f++) b[f] = vf_held(vf_load(u + f * VF / 16 * u_step + f * VF % 16 + i * 16));
             UNROLL for (int p = 0; p < P; p++) {
@@ -37,8 +37,8 @@ INLINE void winograd_image_body(const float *u, int64_t u_step, const float *v, 
 #endif
 #define WINOGRAD_IMAGE_FUNCTION(F, P) \
     static void winograd_image_##F##x##P(const float *u, int64_t u_step, const float *v, int64_t v_step, float *m, \
-                                         int64_t m_step, int64_t count) { \
-        winograd_image_body(u, u_step, v, v_step, m, m_step, count, F, P); \
+                                         int64_t m_step, int64_t count, int64_t chain) { \
+        winograd_image_body(u, u_step, v, v_step, m, m_step, count, chain, F, P); \
     }
 WINOGRAD_IMAGE_SHAPES(WINOGRAD_IMAGE_FUNCTION)
 typedef struct { int vectors, tiles; winograd_image_product *run; } winograd_image_shape;
@@ -103,9 +103,9 @@ static void winograd_image_input(const winograd_image_plan *q, const float *x, c
         for (int64_t i = 0; i < pixels; i += 16)
             transpose_block(q->strip + i * 16, 16, x + c * plane + row * a->width + i, plane, smaller(16, a->channels - c),
                             smaller(16, pixels - i));
-        for (int64_t t = 0; t < at->lines * at->cells; t++)
-            winograd_windows(&q->p, q->strip, row, 0, (at->line + t / at->cells) * q->p.across + at->cell + t % at->cells, 1,
-                             q->p.v + t * q->v_tile + c, 0);
+        for (int64_t t = 0; t < at->lines; t++)
+            winograd_windows(&q->p, q->strip, row, 0, 1, (at->line + t) * q->p.across + at->cell, at->cells,
+                             q->p.v + t * at->cells * q->v_tile + c, 0, q->v_tile);
     }
 }
 
@@ -120,7 +120,7 @@ static void winograd_image_products(const winograd_image_plan *q, int64_t filter
             for (int64_t t = 0; t < tiles; t += s->tiles) {
                 const int64_t tile = smaller(t, tiles - s->tiles);    /* the last ones again */
                 s->run(u, channels * 16, q->p.v + k * q->p.v_step + tile * q->v_tile, q->v_tile,
-                       q->p.m + k * q->p.m_step + tile * q->m_tile + f * VF, q->m_tile, channels);
+                       q->p.m + k * q->p.m_step + tile * q->m_tile + f * VF, q->m_tile, channels, winograd_chain(channels));
             }
         }
     }
@@ -155,14 +155,15 @@ static void winograd_image_output(const winograd_image_plan *q, const rectangle 
             UNROLL for (int r = 0; r < 2; r++) {
                 vf out[2][4];
                 winograd_output_rows(m + t * q->m_tile + piece, q->p.m_step, r, out);
-                float *pixel = q->strip + ((t / at->cells * WINOGRAD_OUT + r) * width + t % at->cells * WINOGRAD_OUT) * 16 + piece;
+                const int64_t row = t / at->cells * WINOGRAD_OUT + r, column = t % at->cells * WINOGRAD_OUT;
+                float *pixel = q->strip + (row * width + column) * 16 + piece;
                 UNROLL for (int k = 0; k < 2; k++)
                     UNROLL for (int i = 0; i < 4; i++) vf_store(pixel + (2 * k * width + i) * 16, out[k][i]);
             }
     const int64_t first = (filter * a->out_height + top) * a->out_width + left, whole = width == a->out_width;
     for (int64_t r = 0; r < (whole ? 1 : rows); r++)      /* whole rows lie in line */
-        winograd_image_pixels(a, q->strip + r * width * 16, filter, whole ? rows * columns : columns, y + first + r * a->out_width,
-                              residual ? residual + first + r * a->out_width : NULL);
+        winograd_image_pixels(a, q->strip + r * width * 16, filter, whole ? rows * columns : columns,
+                              y + first + r * a->out_width, residual ? residual + first + r * a->out_width : NULL);
 }
 
 /* Parts are rows of tiles, or filters where there are few tiles. */

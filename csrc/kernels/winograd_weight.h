@@ -150,8 +150,7 @@ static void winograd_weight_part(winograd_weight_plan *p, const rectangle *at, c
                     winograd_weight_dy(p, dy, tile + t, at->line + f, images, p->d + t * IMAGES * p->filters + f);
             for (int64_t c = 0; c < at->cells; c += SUM_V) {
                 const int64_t channels = smaller(SUM_V, at->cells - c);
-                for (int64_t t = 0; t < tiles; t++)
-                    winograd_windows(&p->x, x + c * plane, 0, plane, tile + t, channels, p->x.v + t * IMAGES, SUM_TILES * IMAGES);
+                winograd_batch_input(&p->x, x + c * plane, channels, tile, tiles, p->x.v, SUM_TILES * IMAGES);
                 winograd_weight_products_of(p, c, channels, tiles, images);
             }
         }
@@ -173,7 +172,8 @@ static void winograd_weight_run(const winograd_backward_weight_args *a, const jo
     int64_t unit = lines * cells * j->part / j->parts;
     rectangle r;
     while (next_rectangle(&r, &unit, lines * cells * (j->part + 1) / j->parts, cells, lines)) {
-        const int64_t f_end = smaller(a->filters, (r.line + r.lines) * 16), c_end = smaller(a->channels, (r.cell + r.cells) * SUM_V);
+        const int64_t f_end = smaller(a->filters, (r.line + r.lines) * 16);
+        const int64_t c_end = smaller(a->channels, (r.cell + r.cells) * SUM_V);
         for (int64_t f = r.line * 16; f < f_end; f += SUM_FILTERS)
             for (int64_t c = r.cell * SUM_V; c < c_end; c += SUM_CHANNELS) {
                 const rectangle at = {f, smaller(SUM_FILTERS, f_end - f), c, smaller(SUM_CHANNELS, c_end - c)};

@@ -69,17 +69,16 @@ def _sizes(emit, x, y, kernel, stride, padding, dilation, groups):
                 kernel=tuple(kernel), stride=stride, padding=padding, dilation=dilation, groups=groups)
 
 
-def _is_winograd(sizes, height, width):
-    """Does Winograd's algorithm pay for the pass whose results are height x width? By the layer's shape alone, since bits depend
-    on it: few pixels beyond the edge in tiles of 4x4, work enough beside the transforms, transformed weights of at most 10 MB
-    or many tiles to use them."""
+def _is_winograd(sizes, height, width, least=1.25, channels=8):
+    """Does Winograd's algorithm pay for a pass over height x width pixels of the output side? By the layer's shape alone, since
+    bits depend on it. Its time is that of the products, counted in multiplications, and of the transforms; it must be `least`
+    times below direct's, where both were measured, and the transformed weights must not be too many for the tiles."""
     if (sizes["kernel"], sizes["stride"], sizes["dilation"], sizes["groups"]) != ((3, 3), (1, 1), (1, 1), 1):
         return False
-    channels, filters, tiles = sizes["channels"], sizes["filters"], -(-height // 4) * -(-width // 4)
-    products, ends = 36 * channels * -(-filters // 16) * 16, 250 * (channels + filters)
-    return max(channels, filters) <= 1024 and min(channels, filters) >= 8 and \
-        (tiles >= 16 or tiles >= 4 and channels * filters <= 256 ** 2) and \
-        1.3 * tiles * (products + ends) < 9 * height * width * channels * filters
+    c, o, tiles = sizes["channels"], sizes["filters"], -(-height // 4) * -(-width // 4)
+    if min(c, o) < channels or max(c, o) > 1024 or c * o > 128 ** 2 and tiles < 4 or c * o > 256 ** 2 and tiles < 16:
+        return False
+    return least * tiles * (36 * c * -(-o // 16) * 16 + 250 * (c + o)) < 9 * height * width * c * o
 
 
 def _transformed(emit, weight, flip):
@@ -126,7 +125,7 @@ def _(ddx, dy, weight, out, *, size, **attrs):
 @_conv2d_backward_input.lower
 def _(emit, dy, weight, out, *, size, stride, padding, dilation, groups, algorithm="auto"):
     sizes = _sizes(emit, out, dy, weight.shape[2:], stride, padding, dilation, groups)
-    if algorithm == "auto" and _is_winograd(sizes, *size):
+    if algorithm == "auto" and _is_winograd(dict(sizes, channels=sizes["filters"], filters=sizes["channels"]), *size):
         packed = _transformed(emit, weight, 1)
         for (dy,), (dx,) in each_image(emit, (dy,), (out,)):
             _emit_winograd(emit, dx, dy, packed, tuple(2 - p for p in padding))
@@ -157,7 +156,7 @@ def _(ddweight, dy, x, out, *, kernel, **attrs):
 @_conv2d_backward_weight.lower
 def _(emit, dy, x, out, *, kernel, stride, padding, dilation, groups, algorithm="auto"):
     sizes, images = _sizes(emit, x, dy, kernel, stride, padding, dilation, groups), emit.shape(x)[0]
-    if algorithm == "auto" and images == 1 and _is_winograd(sizes, sizes["out_height"], sizes["out_width"]):
+    if algorithm == "auto" and images == 1 and _is_winograd(sizes, sizes["out_height"], sizes["out_width"], 1.12, 3):
         for name in ("kernel", "stride", "dilation", "groups"):
             sizes.pop(name)
         return emit("winograd_backward_weight", dweight=out, dy=dy, x=x, **sizes)

@@ -1,4 +1,4 @@
-"""The command line, `python -m fastnn`: train, evaluate, predict, summary, info, each a function of its parsed arguments."""
+"""The command line, `python -m fastnn`: train, evaluate, predict, summary, profile, info, each a function of its parsed arguments."""
 import argparse
 import sys
 
@@ -49,6 +49,10 @@ def _parser():
 
     added = command(summary, "print a saved model's layers")
     added.add_argument("model", help="a file that was saved by train or model.save")
+
+    added = command(profile, "print time, GFLOP/s and share of each step of a saved model's plan")
+    added.add_argument("model", help="a file that was saved by train or model.save")
+    added.add_argument("--rows", type=_positive(int), default=64, help="rows of the batch (default: 64)")
 
     command(info, "print versions, backend, CPU target and threads")
     return parser
@@ -134,6 +138,13 @@ def summary(parsed):
     """The table of a saved model's layers."""
     import fastnn
     fastnn.load(parsed.model).summary()
+
+
+def profile(parsed):
+    """Where a saved model's time goes."""
+    import fastnn
+    from .profile import profile as show
+    show(fastnn.load(parsed.model), parsed.rows)
 
 
 def info(parsed):

@@ -756,7 +756,8 @@ class Plan:
             segments.append(segment)
         self.listing = [[(("chain", "each")[kind], members) for kind, members in phases] for phases in phases_of]
         self.steps = [s for phases in phases_of for _, members in phases for s in members]
-        self.segments = segments
+        self.segments, self.encoded, self.counts = segments, encoded, (
+            builder.n_inputs, builder.n_outputs, len(graph.states) + len(builder.constant_arrays), len(graph.slots))
         self.calls = {}
         for level, item in builder.calls:
             self.calls.setdefault(level, []).append((item, [self.where(builder, v) for v in item.inputs],
@@ -765,8 +766,7 @@ class Plan:
         self.input_levels = [builder.level.get(v, 0) for v in graph.inputs]
         self.output_levels = [max(builder.level.get(v, 0), 0) for v in graph.outputs.values()]
         self.sizes = sizes
-        self.program = native.Program(lanes, encoded, segments, *sizes, builder.n_inputs, builder.n_outputs,
-                                      len(graph.states) + len(builder.constant_arrays), len(graph.slots))
+        self.program = native.Program(lanes, encoded, segments, *sizes, *self.counts)
 
     @staticmethod
     def where(builder, value):

@@ -578,7 +578,7 @@ def _phases(pending, needs):
 
     def take(kind, members):
         if members:
-            phases.append((kind, members))
+            phases.extend((kind, part) for part in (_apart(members) if kind == 0 else [members]))
             done.update(id(s) for s in members)
             pending[:] = [s for s in pending if id(s) not in done]
         return members
@@ -589,6 +589,20 @@ def _phases(pending, needs):
         if not take(0, chain()) + take(1, independent()):
             raise AssertionError("the steps of a plan wait for each other")
     return phases
+
+
+HEAVY = 200_000                 # bytes of a linear layer's weights from which on all groups use them before they go on
+
+
+def _apart(chain):
+    """A chain of row steps, cut around those whose weights would be fetched into L2 anew by every group of images."""
+    parts = [[]]
+    for step in chain:
+        if step.kernel.startswith("linear_") and 4 * step.fields["in_features"] * step.fields["out_features"] >= HEAVY:
+            parts += [[step], []]
+        else:
+            parts[-1].append(step)
+    return [part for part in parts if part]
 
 
 def _key(buffer):

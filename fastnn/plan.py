@@ -640,7 +640,8 @@ def estimate(step, lanes):
     if step.kernel.startswith("linear_") and "positions" in f:
         return 2 * images * f["positions"] * f["in_features"] * f["out_features"]
     if "hidden" in f and isinstance(f["steps"], int):
-        return 2 * images * f["steps"] * sum(f[name].size // 4 for name in ("packed_ih", "packed_hh") if name in f)
+        weights = sum(f[name].size // 4 for name in ("packed_ih", "packed_hh") if f.get(name))
+        return 2 * images * f.get("count", f["steps"]) * weights * (2 if lanes == 1 else 1)     # one image: as fast as L2 is
     total = 0
     for b in step.writes + step.reads:
         total += images * b.size * 2 if b.region == "group" else b.size * (16 if b.region == "flat" else 1)

@@ -274,6 +274,8 @@ for _kind, _gates in (("lstm", 4), ("gru", 3), ("rnn", 1)):
     case(f"{_kind}-folded", lambda x, w, u, f=_f: f(x.reshape(-1, 2, 4), w, u)[0], rows(4, 4), *_w, special=False)
     case(f"{_kind}-long", lambda x, w, u, f=_f: f(x * 0.03, w, u), rows(2, 270), weight(_gates * 3, 270), weight(_gates * 3, 3),
          special=False)                             # small numbers: the gradient of saturated gates is all rounding
+    case(f"{_kind}-apart", lambda x, w, u, f=_f: f(x * 0.1, w * 0.1, u * 0.05), rows(3, 4), weight(_gates * 210, 4),
+         weight(_gates * 210, 210), special=False)  # large enough for a call a step where there is one image
     case(f"{_kind}_backward", _backward, rows(3, 5), rows(3, 4), *_w, gradient=False, special=False)
 case("rnn-relu", F.rnn, rows(4, 3), weight(6, 3), weight(6, 6), nonlinearity="relu")
 

@@ -142,7 +142,7 @@ def test_like_torch(kind, options, batch_first, n):
     torch = pytest.importorskip("torch")
     layer = getattr(nn, kind)(5, 7, batch_first=batch_first, **options)
     twin = getattr(torch.nn, kind)(5, 7, batch_first=batch_first, **options)
-    assert {name: a.shape for name, a in layer.state_dict().items()} == {k: tuple(v.shape) for k, v in twin.state_dict().items()}
+    assert {k: a.shape for k, a in layer.state_dict().items()} == {k: tuple(v.shape) for k, v in twin.state_dict().items()}
     assert list(layer.state_dict()) == list(twin.state_dict())
     twin.load_state_dict({name: torch.tensor(a) for name, a in layer.state_dict().items()})
     x = normal(*((n, 6) if batch_first else (6, n)), 5, dtype=np.float32)
@@ -183,7 +183,8 @@ def sequences(n, seed=0):
     return (rng.standard_normal((n, 9, 4)) + drift[:, None]).astype(np.float32), labels
 
 
-@pytest.mark.parametrize("kind, options", [("LSTM", {}), ("GRU", {}), ("RNN", {}), ("LSTM", dict(num_layers=2, bidirectional=True))])
+@pytest.mark.parametrize("kind, options", [("LSTM", {}), ("GRU", {}), ("RNN", {}),
+                                           ("LSTM", dict(num_layers=2, bidirectional=True))])
 def test_twenty_steps_like_torch(kind, options):
     torch = pytest.importorskip("torch")
     model = classifier(kind, **options)
@@ -196,7 +197,8 @@ def test_twenty_steps_like_torch(kind, options):
         x, labels = sequences(32, step)
         h = cell(torch.tensor(x))[1]
         h = h[0] if kind == "LSTM" else h
-        loss = torch.nn.functional.cross_entropy(linear(torch.cat(list(h[-2:] if options else h[-1:]), 1)), torch.tensor(labels))
+        y = linear(torch.cat(list(h[-2:] if options else h[-1:]), 1))
+        loss = torch.nn.functional.cross_entropy(y, torch.tensor(labels))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -270,14 +272,14 @@ def test_bad_arguments():
     for make, message in ((lambda: nn.LSTM(0, 3), "LSTM: input_size must be an integer >= 1, got 0"),
                           (lambda: nn.GRU(3, 3, num_layers=0), "GRU: num_layers"),
                           (lambda: nn.GRU(3, 3, dropout=2), "GRU: dropout must be"),
-                          (lambda: nn.RNN(3, 3, nonlinearity="sine"), "RNN: nonlinearity must be 'tanh' or 'relu', got 'sine'")):
+                          (lambda: nn.RNN(3, 3, nonlinearity="sine"), "RNN: nonlinearity must be 'tanh' or 'relu'")):
         with pytest.raises(ValueError, match=message):
             make()
     layer, x = nn.LSTM(3, 5, batch_first=True), normal(2, 4, 3)
     for call, message in ((lambda: layer(x[0]), "LSTM: expected a 3-D input, got 2-D"),
                           (lambda: layer(x[..., :2]), "LSTM: expected input_size=3 features, got 2"),
                           (lambda: layer(x, normal(1, 2, 5)), "LSTM: expected h0 and c0 as the initial state, got 1 of them"),
-                          (lambda: layer(x, (normal(1, 3, 5),) * 2), r"LSTM: expected h0 of shape .* = \(1, 2, 5\), got \(1, 3, 5\)")):
+                          (lambda: layer(x, (normal(1, 3, 5),) * 2), r"LSTM: expected h0 of shape .* = \(1, 2, 5\), got")):
         with pytest.raises(ValueError, match=message):
             call()
 
@@ -305,7 +307,7 @@ def test_in_sequential():
 def test_batch_first_is_needed_for_fit():
     model = nn.Sequential(nn.LSTM(4, 5, return_sequences=False), nn.Linear(5, 3))
     model.compile(loss="cross_entropy", optimizer="sgd")
-    with pytest.raises(ValueError, match="LSTM: batch_first=False, and fit cuts rows along axis 0, which here is time; use batch_first"):
+    with pytest.raises(ValueError, match="LSTM: batch_first=False, and fit cuts rows along axis 0, which here is time"):
         model.fit(*sequences(12), verbose=0)
     with pytest.raises(ValueError, match="LSTM: batch_first=False, and predict cuts rows"):
         nn.LSTM(4, 5).predict(sequences(3)[0])

@@ -1,6 +1,6 @@
-/* What the recurrent layers share: products of one step with weights packed by recurrent_pack, 16 units side by side. LANES 16: units
-   are broadcast to the images in the lanes; LANES 1: 16 units are the lanes. Either way an array of units is units x LANES
-   floats in a row, so that what follows the products (the gates) is one loop over floats. */
+/* What the recurrent layers share: products of one step with weights packed by recurrent_pack, 16 units side by side.
+   LANES 16: units are broadcast to the images in the lanes; LANES 1: 16 units are the lanes. Either way an array of units is
+   units x LANES floats in a row, so that what follows the products (the gates) is one loop over floats. */
 #ifndef FASTNN_RECURRENT_ONCE
 #define FASTNN_RECURRENT_ONCE
 #include "linear_tiles.h"
@@ -66,8 +66,7 @@ static void recurrent_one(float *const *y, const float *const *w, const float *a
    products of two denominators finite (and NaN stays). c: (e^y - 1 - y) / y^2 for y = factor h, as a polynomial in h. */
 static inline __attribute__((always_inline)) vf gate_power(vf x, float factor, float limit, const float *c, vf *part) {
     const vf magic = vf_set1(0x1.8p23f);
-    x = vf_select(x > vf_set1(limit), vf_set1(limit), x);
-    x = vf_select(x < vf_set1(-limit), vf_set1(-limit), x);
+    x = vf_at_least(vf_at_most(x, limit), -limit);
     const vf rounded = vf_fma(x, vf_set1(factor * 0x1.715476p0f), magic);
     const vf h = vf_fma(rounded - magic, vf_set1(-0x1.62e43p-1f / factor), x);
     *part = vf_fma(h * h, vf_polynomial(h, c, 4), factor == 2 ? h + h : -h);
@@ -117,14 +116,7 @@ static inline void copy_floats(float *y, const float *x, int64_t count) {
     for (int64_t i = 0; i < count; i += VF) vf_store_run(y + i, vf_load_run(x + i, count - i), count - i);
 }
 
-/* y[gate][unit] = first + second, either of them may be missing; units padded with zeros to whole blocks */
-static inline void recurrent_biases(float *y, const float *first, const float *second, int64_t gates, int64_t units) {
-    const int64_t padded = ceil_div(units, UNITS) * UNITS;
-    for (int64_t i = 0; i < gates * padded; i++) {
-        const int64_t from = i / padded * units + i % padded;
-        y[i] = i % padded >= units ? 0 : (first ? first[from] : 0) + (second ? second[from] : 0);
-    }
-}
+static inline void add_floats(float *y, vf x, int64_t left) { vf_store_run(y, vf_load_run(y, left) + x, left); }
 
 /* What lies before a step: h of the step before it, zeros where that is missing. */
 static inline void recurrent_before(float *y, const float *h, int64_t count) {
@@ -141,11 +133,37 @@ static inline float *take(float **scratch, int64_t floats) {
     *scratch += ceil_div(floats, 16) * 16;
     return p;
 }
-/* A group's memory; NULL where the value is absent. */
+/* A group's memory, and what lies some floats further; NULL where the value is absent. */
 static inline float *group_of(rows r, const job *j) { return r.p ? r.p + j->group * r.stride : NULL; }
+static inline float *further(float *p, int64_t floats) { return p ? p + floats : NULL; }
 
-/* How many blocks of units go from products to gates at a time: one where that keeps `pre` in L1. */
-static inline int64_t blocks_at_once(int lanes, int64_t blocks) { return lanes == IMAGES ? 1 : blocks; }
+/* What one call does of a forward: blocks begin .. end - 1 of each gate, `at_once` at a time between products and gates
+   (LANES 16: one, so that pre, a gate `pitch` floats, stays in L1). A part has blocks of its own where a call is for one
+   step; a call for several does them all, since a step needs all of the one before. */
+typedef struct { int64_t hidden, width, blocks, padded, begin, end, at_once, pitch; } recurrent_sizes;
+
+static inline recurrent_sizes recurrent_sizes_of(int lanes, int64_t hidden, int64_t count, const job *j) {
+    recurrent_sizes r = {.hidden = hidden, .width = hidden * lanes, .blocks = ceil_div(hidden, UNITS)};
+    const slice share = slice_of(j, r.blocks, 1);
+    r.padded = r.blocks * UNITS;
+    r.begin = count == 1 ? share.begin : 0;
+    r.end = count == 1 ? share.end : j->part ? 0 : r.blocks;
+    r.at_once = lanes == IMAGES ? 1 : larger(r.end - r.begin, 1);
+    r.pitch = r.at_once * UNITS * lanes;
+    return r;
+}
+
+/* y[gate][unit] = first + second for this call's units, either of them may be missing; zeros past the last unit */
+static inline void recurrent_biases(const recurrent_sizes *r, float *y, const float *first, const float *second,
+                                    int64_t gates) {
+    for (int64_t g = 0; g < gates; g++)
+        for (int64_t i = r->begin * UNITS; i < r->end * UNITS; i += VF) {
+            const int64_t from = g * r->hidden + i, left = larger(r->hidden - i, 0);
+            const vf a = first ? vf_load_run(first + from, left) : vf_set1(0);
+            const vf b = second ? vf_load_run(second + from, left) : vf_set1(0);
+            vf_store(y + g * r->padded + i, a + b);
+        }
+}
 
 /* the biases of the floats from i on */
 static inline vf gate_bias(int lanes, const float *bias, int64_t i) {
@@ -169,5 +187,26 @@ static void gate_product(int lanes, float *y, int64_t y_gate, const float *packe
         }
         for (int64_t s = 0; s < streams; s++) recurrent_one(to + s, from + s, a + c, count, add);
     }
+}
+
+/* This part's units of a final state; where there is no step, the initial one. */
+static inline void recurrent_result(int lanes, const recurrent_sizes *r, float *y, const float *state) {
+    const int64_t first = r->begin * UNITS * lanes, count = smaller(r->end * UNITS * lanes, r->width) - first;
+    if (count <= 0) return;
+    if (state) copy_floats(y + first, state + first, count);
+    else zero_floats(y + first, count);
+}
+
+/* The share of x in the gates of blocks first .. : weight_ih x, or what linear_forward has made of it (natural order). */
+static void gate_inputs(int lanes, const recurrent_sizes *r, float *pre, int64_t gates, int64_t first, const float *products,
+                        const float *packed, const float *x, int64_t in_features) {
+    if (!products) {
+        gate_product(lanes, pre, r->pitch, packed, gates, r->blocks, first, r->at_once, x, in_features, 0);
+        return;
+    }
+    const int64_t from = first * UNITS * lanes;
+    for (int64_t g = 0; g < gates; g++)
+        for (int64_t i = 0; i < r->pitch; i += VF)
+            vf_store(pre + g * r->pitch + i, vf_load_run(products + g * r->width + from + i, larger(r->width - from - i, 0)));
 }
 #endif

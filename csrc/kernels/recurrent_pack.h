@@ -5,13 +5,10 @@ static void K(recurrent_pack)(const recurrent_pack_args *a, const job *j) {
     for (int64_t b = s.begin; b < s.end; b++) {
         const int64_t unit = b % blocks * UNITS, units = smaller(UNITS, a->units - unit);
         float *packed = (float *)a->packed + b * a->in_features * UNITS;
-        const float *w = a->weight;
-        if (!a->transposed) {
-            linear_pack_block(packed, w + (b / blocks * a->units + unit) * a->in_features, a->in_features, units, a->in_features);
-            continue;
-        }
-        for (int64_t k = 0; k < a->in_features; k++)
+        const float *w = a->weight, *row = w + (b / blocks * a->units + unit) * a->in_features;
+        if (!a->transposed) linear_pack_block(packed, row, a->in_features, units, a->in_features);
+        else for (int64_t k = 0; k < a->in_features; k++)
             for (int i = 0; i < UNITS; i += VF)
-                vf_store(packed + k * UNITS + i, units - i < 1 ? vf_set1(0) : vf_load_run(w + k * a->units + unit + i, units - i));
+                vf_store(packed + k * UNITS + i, vf_load_run(w + k * a->units + unit + i, larger(units - i, 0)));
     }
 }

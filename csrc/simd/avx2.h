@@ -9,6 +9,8 @@ static inline void vf_store(float *p, vf a) { _mm256_storeu_ps(p, (__m256)a); }
 static inline vf vf_set1(float a) { return (vf)_mm256_set1_ps(a); }
 static inline vf vf_fma(vf a, vf b, vf c) { return (vf)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c); }
 static inline vf vf_sqrt(vf a) { return (vf)_mm256_sqrt_ps((__m256)a); }
+static inline vf vf_at_most(vf a, float limit) { return (vf)_mm256_min_ps((__m256)vf_set1(limit), (__m256)a); }
+static inline vf vf_at_least(vf a, float limit) { return (vf)_mm256_max_ps((__m256)vf_set1(limit), (__m256)a); }
 static inline __m256i vf_first_mask(int k) {
     return _mm256_cmpgt_epi32(_mm256_set1_epi32(k), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 }

@@ -9,6 +9,8 @@ static inline void vf_store(float *p, vf a) { vst1q_f32(p, (float32x4_t)a); }
 static inline vf vf_set1(float a) { return (vf)vdupq_n_f32(a); }
 static inline vf vf_fma(vf a, vf b, vf c) { return (vf)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b); }
 static inline vf vf_sqrt(vf a) { return (vf)vsqrtq_f32((float32x4_t)a); }
+static inline vf vf_at_most(vf a, float limit) { return (vf)vminq_f32((float32x4_t)vf_set1(limit), (float32x4_t)a); }
+static inline vf vf_at_least(vf a, float limit) { return (vf)vmaxq_f32((float32x4_t)vf_set1(limit), (float32x4_t)a); }
 static inline vf vf_load_first(const float *p, int k) {
     float t[4] = {0, 0, 0, 0};
     for (int i = 0; i < k; i++) t[i] = p[i];

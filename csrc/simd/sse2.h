@@ -9,6 +9,8 @@ static inline void vf_store(float *p, vf a) { _mm_storeu_ps(p, (__m128)a); }
 static inline vf vf_set1(float a) { return (vf)_mm_set1_ps(a); }
 static inline vf vf_fma(vf a, vf b, vf c) { return a * b + c; }
 static inline vf vf_sqrt(vf a) { return (vf)_mm_sqrt_ps((__m128)a); }
+static inline vf vf_at_most(vf a, float limit) { return (vf)_mm_min_ps((__m128)vf_set1(limit), (__m128)a); }
+static inline vf vf_at_least(vf a, float limit) { return (vf)_mm_max_ps((__m128)vf_set1(limit), (__m128)a); }
 static inline vf vf_load_first(const float *p, int k) {
     float t[4] = {0, 0, 0, 0};
     for (int i = 0; i < k; i++) t[i] = p[i];

@@ -71,7 +71,7 @@ class Recurrent(Module):
         return super().predict(x, batch_size, verbose)
 
     def backward(self, dy, y=None, input_gradient=True):
-        """As Module.backward; an array dy is the gradient of the output sequence. -> gradients of x and of the initial states."""
+        """As Module.backward; an array dy is the gradient of the output sequence. -> those of x and of the initial states."""
         if y is None and not isinstance(dy, (dict, tuple, list)):
             dy = {"0": dy}
         gradients = super().backward(dy, y, input_gradient)
@@ -82,14 +82,15 @@ class Recurrent(Module):
 
     def _rows_lead(self, what):
         if not self.batch_first:
-            raise ValueError(f"{type(self).__name__}: batch_first=False, and {what} cuts rows along axis 0, which here is time; use "
-                             "batch_first=True")
+            raise ValueError(f"{type(self).__name__}: batch_first=False, and {what} cuts rows along axis 0, which here is "
+                             "time; use batch_first=True")
 
     def _check(self, x, states):
         name = type(self).__name__
         dimensions(name, x, 3)
         if x.shape[2] != self.input_size:
-            raise ValueError(f"{name}: expected input_size={self.input_size} features, got {x.shape[2]} (shape {tuple(x.shape)})")
+            raise ValueError(f"{name}: expected input_size={self.input_size} features, got {x.shape[2]} "
+                             f"(shape {tuple(x.shape)})")
         if states and len(states) != len(self.states):
             raise ValueError(f"{name}: expected {' and '.join(self.states)} as the initial state, got {len(states)} of them")
         rows = x.shape[0 if self.batch_first else 1]

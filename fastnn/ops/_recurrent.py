@@ -6,6 +6,7 @@ from . import _arguments as arguments
 from ._lowering import each_image
 
 MOST_UNITS = 4096               # what the kernels' scratch memory holds
+APART_WEIGHTS, APART_STEPS = 40000, 128     # one image: from what size of weight_hh on each of up to so many steps is a call
 
 
 def sequence_specs(x, weight_hh, states, saved):
@@ -44,38 +45,68 @@ def pack(emit, weight, gates, transposed=0):
                          in_features=in_features, transposed=transposed)
 
 
-def run_kernel(emit, kernel, inputs, outputs, **fields):
-    """One step a sequence: `inputs` and `outputs` by field name, None where absent; outputs that nothing reads are left out, but
-    for the gradients of gates, from which the others come."""
-    wanted = {name: value for name, value in outputs.items() if emit.wanted(value) or name in ("dgates", "dx_gates")}
-    missing = dict.fromkeys(outputs.keys() - wanted.keys())
-    for given, made in each_image(emit, list(inputs.values()), list(wanted.values())):
-        emit(kernel, **dict(zip(inputs, given)), **dict(zip(wanted, made)), **missing, **fields)
+def wanted(emit, outputs, always=()):
+    """The outputs, None in the place of those that nothing reads."""
+    return {name: value if emit.wanted(value) or name in always else None for name, value in outputs.items()}
 
 
-def forward(emit, kernel, gates, inputs, outputs, weights, **attrs):
-    """Lowers a forward op. inputs: x and the initial states by name; weights: weight_ih, weight_hh, bias_ih, bias_hh."""
+def each_sequence(emit, inputs, outputs):
+    """Kernels see one sequence a row: each_image, with fields by name and None for what is absent. -> (inputs, outputs)."""
+    present = {name: value for name, value in outputs.items() if value is not None}
+    for given, made in each_image(emit, list(inputs.values()), list(present.values())):
+        yield dict(zip(inputs, given)), {**dict.fromkeys(outputs), **dict(zip(present, made))}
+
+
+def forward(emit, kernel, gates, inputs, outputs, weights, sequences=("y",), **attrs):
+    """Lowers a forward op. inputs: x and the initial states by name; weights: weight_ih, weight_hh, bias_ih, bias_hh. Of one
+    image weight_ih x comes first, for all steps at once; then a large network runs a step a call, so that threads share
+    each: `sequences` are the outputs in which a step finds what the one before it made."""
     weight_ih, weight_hh, bias_ih, bias_hh = weights
-    run_kernel(emit, kernel, inputs, outputs, packed_ih=pack(emit, weight_ih, gates), packed_hh=pack(emit, weight_hh, gates),
-               bias_ih=bias_ih, bias_hh=bias_hh, steps=inputs["x"].shape[1], in_features=weight_ih.shape[1],
-               hidden=weight_hh.shape[1], **attrs)
+    steps, (rows, hidden) = inputs["x"].shape[1], weight_hh.shape
+    alone = emit.lanes == 1 and emit.mode == "row"
+    apart = alone and rows * hidden >= APART_WEIGHTS and steps <= APART_STEPS
+    fields = dict(packed_ih=None if alone else pack(emit, weight_ih, gates), packed_hh=pack(emit, weight_hh, gates),
+                  bias_ih=bias_ih, bias_hh=bias_hh, products=None, steps=steps, in_features=weight_ih.shape[1], hidden=hidden,
+                  **attrs)
+    for given, made in each_sequence(emit, inputs, wanted(emit, outputs)):
+        made.update({name: None for name in sequences if name not in made})
+        if alone:
+            fields["products"] = linear(emit, given["x"], weight_ih, steps)
+        if not apart:
+            emit(kernel, **given, **made, **fields, first=0, count=steps)
+            continue
+        made.update({name: emit.temp((1, steps, hidden)) for name in sequences if made[name] is None})
+        finals = [name for name in outputs if name not in (*sequences, "saved")]
+        for step in range(steps):
+            now = made if step == steps - 1 else {**made, **dict.fromkeys(finals)}
+            emit(kernel, **given, **now, **fields, first=step, count=1)
+
+
+def linear(emit, x, weight, positions):
+    """weight x for every position of an image."""
+    out_features, in_features = weight.shape
+    y = emit.temp((1, positions, out_features))
+    packed = emit.packed("linear_pack", weight, -(-out_features // 16) * in_features * 16, in_features=in_features,
+                         out_features=out_features)
+    emit("linear_forward", y=y, x=x, weight=weight, packed=packed, bias=None, residual=None, relu=0, positions=positions,
+         in_features=in_features, out_features=out_features)
+    return y
 
 
 def backward(emit, kernel, inputs, outputs, weight_hh, **attrs):
-    """Lowers a backward op."""
-    run_kernel(emit, kernel, inputs, outputs, packed_hh=pack(emit, weight_hh, 1, 1), steps=inputs["y"].shape[1],
-               hidden=weight_hh.shape[1], **attrs)
+    """Lowers a backward op; the gradients of the gates are always there, the others come from them."""
+    packed = pack(emit, weight_hh, 1, 1)
+    for given, made in each_sequence(emit, inputs, wanted(emit, outputs, ("dgates", "dx_gates"))):
+        emit(kernel, **given, **made, packed_hh=packed, steps=inputs["y"].shape[1], hidden=weight_hh.shape[1], **attrs)
 
 
-def weight_gradients(dx_gates, dgates, before, x, weight_ih, bias_ih, bias_hh):
+def weight_gradients(dx_gates, dgates, before, dbias_ih, dbias_hh, x, weight_ih, bias_ih, bias_hh):
     """The gradients of (x, weight_ih, weight_hh, bias_ih, bias_hh) from those of the gates: dx_gates of weight_ih x, dgates of
-    weight_hh h (one value where they are the same); before: the h that each step began with."""
+    weight_hh h; before: the h that each step began with; dbias_ih, dbias_hh: of the biases, if they are there."""
     from .linear import _linear_backward_input, _linear_backward_weight
-    from .reduce import sum as total
-    dbias = None if bias_ih is None and bias_hh is None else total(dgates, dim=(0, 1))
-    dbias_ih = dbias if dx_gates is dgates or bias_ih is None else total(dx_gates, dim=(0, 1))
-    return (_linear_backward_input(dx_gates, weight_ih), _linear_backward_weight(dx_gates, x), _linear_backward_weight(dgates, before),
-            None if bias_ih is None else dbias_ih, None if bias_hh is None else dbias)
+    return (_linear_backward_input(dx_gates, weight_ih), _linear_backward_weight(dx_gates, x),
+            _linear_backward_weight(dgates, before), None if bias_ih is None else dbias_ih,
+            None if bias_hh is None else dbias_hh)
 
 
 def check(name, gates, x, weight_ih, weight_hh, bias_ih, bias_hh, **states):
@@ -87,10 +118,12 @@ def check(name, gates, x, weight_ih, weight_hh, bias_ih, bias_hh, **states):
     arguments.check_ndim(name, "weight_hh", weight_hh, (2,), f"({gates} * hidden, hidden)")
     rows, hidden = weight_hh.shape
     if rows != gates * hidden:
-        raise ValueError(f"{name}: weight_hh must have shape ({gates} * hidden, hidden), it has shape {arguments.shown((rows, hidden))}")
+        raise ValueError(f"{name}: weight_hh must have shape ({gates} * hidden, hidden), it has shape "
+                         f"{arguments.shown(weight_hh.shape)}")
     if hidden > MOST_UNITS:
         raise ValueError(f"{name}: {hidden} hidden units, at most {MOST_UNITS} are possible")
-    arguments.check_shape(name, "weight_ih", weight_ih, (rows, x.shape[2]), f": {gates} gates of {hidden} units, the input's features")
+    arguments.check_shape(name, "weight_ih", weight_ih, (rows, x.shape[2]),
+                          f": {gates} gates of {hidden} units, the input's features")
     for bias in ("bias_ih", "bias_hh"):
         arguments.check_shape(name, bias, found[bias], (rows,), f", as weight_hh {arguments.shown(weight_hh.shape)}")
     for state in states:

@@ -3,13 +3,15 @@ import numpy as np
 
 from ..graph import Spec, op
 from . import _recurrent as recurrent
+from .cat import cat
+from .getitem import getitem
+from .reduce import sum as total
 
 __all__ = ["gru", "gru_backward"]
 GATES, SAVED = 3, 4             # r, z, n (PyTorch's order); and n's share of h is kept for the backward
 
 
-@op("gru", shape=lambda x, h0, weight_ih, weight_hh, bias_ih, bias_hh, **attrs: recurrent.sequence_specs(x, weight_hh, 1, SAVED),
-    rows=2)
+@op("gru", shape=lambda x, h0, weight_ih, weight_hh, *biases, **attrs: recurrent.sequence_specs(x, weight_hh, 1, SAVED), rows=2)
 def _gru(x, h0, weight_ih, weight_hh, bias_ih, bias_hh, *, reverse):
     """-> the output sequence, final h, and what the backward needs."""
     (n, steps), hidden = x.shape[:2], weight_hh.shape[1]
@@ -32,8 +34,10 @@ def _(dys, x, h0, weight_ih, weight_hh, bias_ih, bias_hh, outs, *, reverse):
 
 def _gradients(dys, x, h0, weight_ih, weight_hh, bias_ih, bias_hh, y, saved, reverse):
     """One gradient an input of the op."""
-    dx_gates, dgates, before, dh0 = _gru_backward(saved, y, *dys, h0, weight_hh, reverse=reverse)
-    dx, *rest = recurrent.weight_gradients(dx_gates, dgates, before, x, weight_ih, bias_ih, bias_hh)
+    dx_gates, dgates, before, totals, dh0 = _gru_backward(saved, y, *dys, h0, weight_hh, reverse=reverse)
+    dr, dz, dn, dnh = (getitem(total(totals, dim=0), i) for i in range(SAVED))
+    dx, *rest = recurrent.weight_gradients(dx_gates, dgates, before, cat([dr, dz, dn]), cat([dr, dz, dnh]), x, weight_ih,
+                                           bias_ih, bias_hh)
     return dx, None if h0 is None else dh0, *rest
 
 
@@ -46,12 +50,13 @@ def _(emit, x, h0, weight_ih, weight_hh, bias_ih, bias_hh, out, *, reverse):
 def _backward_specs(saved, y, dy, dh, h0, weight_hh, **attrs):
     n, steps, hidden = y.shape
     gates = Spec((n, steps, GATES * hidden), y.dtype)
-    return gates, gates, y, Spec((n, hidden), y.dtype)
+    return gates, gates, y, Spec((n, SAVED, hidden), y.dtype), Spec((n, hidden), y.dtype)
 
 
 @op("gru_backward", shape=_backward_specs, rows=5)
 def _gru_backward(saved, y, dy, dh, h0, weight_hh, *, reverse):
-    """-> the gradients of weight_ih x and of weight_hh h, the h that each step began with, dh0."""
+    """-> the gradients of weight_ih x and of weight_hh h, the h that each step began with, the sums over the steps of both (r,
+    z, n and n's of h), dh0."""
     n, steps, hidden = y.shape
     zeros = np.zeros((n, hidden), y.dtype)
     dh, first = zeros if dh is None else dh, zeros if h0 is None else h0
@@ -59,20 +64,21 @@ def _gru_backward(saved, y, dy, dh, h0, weight_hh, *, reverse):
     dgates, order = np.empty_like(dx_gates), list(recurrent.times(steps, reverse))
     for t, earlier in zip(reversed(order), [*reversed(order[:-1]), None]):
         r, z, new, from_h = saved[:, t].swapaxes(0, 1)
-        total = dh if dy is None else dy[:, t] + dh
+        d = dh if dy is None else dy[:, t] + dh
         h = before[:, t] = first if earlier is None else y[:, earlier]
-        dn, dz = total * (1 - z) * (1 - new * new), total * (h - new) * z * (1 - z)
+        dn, dz = d * (1 - z) * (1 - new * new), d * (h - new) * z * (1 - z)
         dr = dn * from_h * r * (1 - r)
         dx_gates[:, t] = np.concatenate([dr, dz, dn], 1)
         dgates[:, t] = np.concatenate([dr, dz, dn * r], 1)
-        dh = total * z + dgates[:, t] @ weight_hh
-    return dx_gates, dgates, before, np.array(dh)
+        dh = d * z + dgates[:, t] @ weight_hh
+    totals = np.concatenate([dx_gates.sum(1), dgates[..., 2 * hidden:].sum(1)], 1).reshape(n, SAVED, hidden)
+    return dx_gates, dgates, before, totals, np.array(dh)
 
 
 @_gru_backward.lower
 def _(emit, saved, y, dy, dh, h0, weight_hh, out, *, reverse):
     recurrent.backward(emit, "gru_backward", dict(saved=saved, y=y, dy=dy, dh=dh, h0=h0),
-                       dict(zip(("dx_gates", "dgates", "before", "dh0"), out)), weight_hh, reverse=int(reverse))
+                       dict(zip(("dx_gates", "dgates", "before", "totals", "dh0"), out)), weight_hh, reverse=int(reverse))
 
 
 def gru(x, weight_ih, weight_hh, bias_ih=None, bias_hh=None, h0=None, reverse=False):
@@ -81,8 +87,8 @@ def gru(x, weight_ih, weight_hh, bias_ih=None, bias_hh=None, h0=None, reverse=Fa
         r, z = sigmoid of (weight_ih x[:, t] + bias_ih + weight_hh h + bias_hh)
         n = tanh(weight_ih x[:, t] + bias_ih + r (weight_hh h + bias_hh)),    h = (1 - z) n + z h
 
-    x (N, steps, in_features); weight_ih (3 hidden, in_features), weight_hh (3 hidden, hidden), bias_ih and bias_hh (3 hidden,) or
-    None, the gates' rows in the order r, z, n; h0 (N, hidden), None: zeros.
+    x (N, steps, in_features); weight_ih (3 hidden, in_features), weight_hh (3 hidden, hidden), bias_ih and bias_hh (3 hidden,)
+    or None, the gates' rows in the order r, z, n; h0 (N, hidden), None: zeros.
     Returns (output (N, steps, hidden), h): h of every step, and after the last. Raises ValueError where shapes do not fit.
     Source: Cho et al., Learning phrase representations using RNN encoder-decoder, EMNLP 2014 (r applied as PyTorch does)."""
     return _gru(*recurrent.check("gru", GATES, x, weight_ih, weight_hh, bias_ih, bias_hh, h0=h0), reverse=bool(reverse))[:2]

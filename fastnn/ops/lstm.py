@@ -3,12 +3,13 @@ import numpy as np
 
 from ..graph import Spec, op
 from . import _recurrent as recurrent
+from .reduce import sum as total
 
 __all__ = ["lstm", "lstm_backward"]
 GATES, SAVED = 4, 6             # i, f, g, o (PyTorch's order); and c, tanh c are kept for the backward
 
 
-@op("lstm", shape=lambda x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, **attrs: recurrent.sequence_specs(x, weight_hh, 2, SAVED),
+@op("lstm", shape=lambda x, h0, c0, weight_ih, weight_hh, *biases, **attrs: recurrent.sequence_specs(x, weight_hh, 2, SAVED),
     rows=3)
 def _lstm(x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, *, reverse):
     """-> the output sequence, final h and c, and what the backward needs."""
@@ -35,26 +36,27 @@ def _(dys, x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, outs, *, reverse):
 
 def _gradients(dys, x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, y, saved, reverse):
     """One gradient an input of the op."""
-    dgates, before, dh0, dc0 = _lstm_backward(saved, y, *dys, h0, c0, weight_hh, reverse=reverse)
-    dx, *rest = recurrent.weight_gradients(dgates, dgates, before, x, weight_ih, bias_ih, bias_hh)
+    dgates, before, totals, dh0, dc0 = _lstm_backward(saved, y, *dys, h0, c0, weight_hh, reverse=reverse)
+    dbias = total(totals, dim=0)
+    dx, *rest = recurrent.weight_gradients(dgates, dgates, before, dbias, dbias, x, weight_ih, bias_ih, bias_hh)
     return dx, None if h0 is None else dh0, None if c0 is None else dc0, *rest
 
 
 @_lstm.lower
 def _(emit, x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, out, *, reverse):
     recurrent.forward(emit, "lstm_forward", GATES, dict(x=x, h0=h0, c0=c0), dict(zip(("y", "h", "c", "saved"), out)),
-                      (weight_ih, weight_hh, bias_ih, bias_hh), reverse=int(reverse))
+                      (weight_ih, weight_hh, bias_ih, bias_hh), ("y", "cells"), reverse=int(reverse))
 
 
 def _backward_specs(saved, y, dy, dh, dc, h0, c0, weight_hh, **attrs):
     n, steps, hidden = y.shape
     state = Spec((n, hidden), y.dtype)
-    return Spec((n, steps, GATES * hidden), y.dtype), y, state, state
+    return Spec((n, steps, GATES * hidden), y.dtype), y, Spec((n, GATES * hidden), y.dtype), state, state
 
 
 @op("lstm_backward", shape=_backward_specs, rows=7)
 def _lstm_backward(saved, y, dy, dh, dc, h0, c0, weight_hh, *, reverse):
-    """-> dgates, the h that each step began with, dh0, dc0."""
+    """-> dgates, the h that each step began with, the sum of dgates over the steps, dh0, dc0."""
     n, steps, hidden = y.shape
     zeros = np.zeros((n, hidden), y.dtype)
     dh, dc, first_h, first_c = (zeros if v is None else v for v in (dh, dc, h0, c0))
@@ -62,20 +64,20 @@ def _lstm_backward(saved, y, dy, dh, dc, h0, c0, weight_hh, *, reverse):
     order = list(recurrent.times(steps, reverse))
     for t, earlier in zip(reversed(order), [*reversed(order[:-1]), None]):
         i, f, g, o, _, squashed = saved[:, t].swapaxes(0, 1)
-        total = dh if dy is None else dy[:, t] + dh
-        inner = dc + total * o * (1 - squashed * squashed)
+        d = dh if dy is None else dy[:, t] + dh
+        inner = dc + d * o * (1 - squashed * squashed)
         c = first_c if earlier is None else saved[:, earlier, 4]
         before[:, t] = first_h if earlier is None else y[:, earlier]
         dgates[:, t] = np.concatenate([inner * g * i * (1 - i), inner * c * f * (1 - f), inner * i * (1 - g * g),
-                                       total * squashed * o * (1 - o)], 1)
+                                       d * squashed * o * (1 - o)], 1)
         dh, dc = dgates[:, t] @ weight_hh, inner * f
-    return dgates, before, np.array(dh), np.array(dc)
+    return dgates, before, dgates.sum(1), np.array(dh), np.array(dc)
 
 
 @_lstm_backward.lower
 def _(emit, saved, y, dy, dh, dc, h0, c0, weight_hh, out, *, reverse):
     recurrent.backward(emit, "lstm_backward", dict(saved=saved, y=y, dy=dy, dh=dh, dc=dc, h0=h0, c0=c0),
-                       dict(zip(("dgates", "before", "dh0", "dc0"), out)), weight_hh, reverse=int(reverse))
+                       dict(zip(("dgates", "before", "totals", "dh0", "dc0"), out)), weight_hh, reverse=int(reverse))
 
 
 def lstm(x, weight_ih, weight_hh, bias_ih=None, bias_hh=None, h0=None, c0=None, reverse=False):
@@ -84,15 +86,17 @@ def lstm(x, weight_ih, weight_hh, bias_ih=None, bias_hh=None, h0=None, c0=None, 
         i, f, g, o = sigmoid, sigmoid, tanh, sigmoid of (weight_ih x[:, t] + bias_ih + weight_hh h + bias_hh)
         c = f c + i g,    h = o tanh(c)
 
-    x (N, steps, in_features); weight_ih (4 hidden, in_features), weight_hh (4 hidden, hidden), bias_ih and bias_hh (4 hidden,) or
-    None, the gates' rows in the order i, f, g, o; h0, c0 (N, hidden), None: zeros.
-    Returns (output (N, steps, hidden), h, c): h of every step, and both after the last. Raises ValueError where shapes do not fit.
-    Source: Hochreiter and Schmidhuber, Long short-term memory, Neural Computation 9(8), 1997; forget gate: Gers et al., 2000."""
-    return _lstm(*recurrent.check("lstm", GATES, x, weight_ih, weight_hh, bias_ih, bias_hh, h0=h0, c0=c0), reverse=bool(reverse))[:3]
+    x (N, steps, in_features); weight_ih (4 hidden, in_features), weight_hh (4 hidden, hidden), bias_ih and bias_hh (4 hidden,)
+    or None, the gates' rows in the order i, f, g, o; h0, c0 (N, hidden), None: zeros.
+    Returns (output (N, steps, hidden), h, c): h of every step, and both after the last. Raises ValueError where shapes do not
+    fit. Source: Hochreiter and Schmidhuber, Long short-term memory, Neural Computation 9(8), 1997; forget gate: Gers et al.,
+    2000."""
+    given = recurrent.check("lstm", GATES, x, weight_ih, weight_hh, bias_ih, bias_hh, h0=h0, c0=c0)
+    return _lstm(*given, reverse=bool(reverse))[:3]
 
 
-def lstm_backward(grad_output, x, weight_ih, weight_hh, bias_ih=None, bias_hh=None, h0=None, c0=None, reverse=False, grad_h=None,
-                  grad_c=None):
+def lstm_backward(grad_output, x, weight_ih, weight_hh, bias_ih=None, bias_hh=None, h0=None, c0=None, reverse=False,
+                  grad_h=None, grad_c=None):
     """The gradients of lstm, from those of the output sequence and (None: zero) the final h and c:
     (grad_x, grad_weight_ih, grad_weight_hh, grad_bias_ih, grad_bias_hh, grad_h0, grad_c0); None for what was None."""
     given = recurrent.check("lstm_backward", GATES, x, weight_ih, weight_hh, bias_ih, bias_hh, h0=h0, c0=c0)

@@ -3,19 +3,20 @@ import numpy as np
 
 from ..graph import Spec, op
 from . import _recurrent as recurrent
+from .reduce import sum as total
 
 __all__ = ["rnn", "rnn_backward"]
 
 
-@op("rnn", shape=lambda x, h0, weight_ih, weight_hh, bias_ih, bias_hh, **attrs: recurrent.sequence_specs(x, weight_hh, 1, 0), rows=2)
+@op("rnn", shape=lambda x, h0, weight_ih, weight_hh, *biases, **attrs: recurrent.sequence_specs(x, weight_hh, 1, 0), rows=2)
 def _rnn(x, h0, weight_ih, weight_hh, bias_ih, bias_hh, *, reverse, relu):
     """-> the output sequence, final h."""
     (n, steps), hidden = x.shape[:2], weight_hh.shape[1]
     h = np.zeros((n, hidden), x.dtype) if h0 is None else h0
     y, from_x = np.empty((n, steps, hidden), x.dtype), recurrent.products(x, weight_ih, bias_ih, 1)[:, :, 0]
     for t in recurrent.times(steps, reverse):
-        total = from_x[:, t] + recurrent.product(h, weight_hh, bias_hh, 1)[:, 0]
-        h = y[:, t] = np.where(total <= 0, total.dtype.type(0), total) if relu else np.tanh(total)
+        gate = from_x[:, t] + recurrent.product(h, weight_hh, bias_hh, 1)[:, 0]
+        h = y[:, t] = np.where(gate <= 0, gate.dtype.type(0), gate) if relu else np.tanh(gate)
     return y, np.array(h)
 
 
@@ -26,36 +27,43 @@ def _(dys, x, h0, weight_ih, weight_hh, bias_ih, bias_hh, outs, **attrs):
 
 def _gradients(dys, x, h0, weight_ih, weight_hh, bias_ih, bias_hh, y, **attrs):
     """One gradient an input of the op."""
-    dgates, before, dh0 = _rnn_backward(y, *dys, h0, weight_hh, **attrs)
-    dx, *rest = recurrent.weight_gradients(dgates, dgates, before, x, weight_ih, bias_ih, bias_hh)
+    dgates, before, totals, dh0 = _rnn_backward(y, *dys, h0, weight_hh, **attrs)
+    dbias = total(totals, dim=0)
+    dx, *rest = recurrent.weight_gradients(dgates, dgates, before, dbias, dbias, x, weight_ih, bias_ih, bias_hh)
     return dx, None if h0 is None else dh0, *rest
 
 
 @_rnn.lower
 def _(emit, x, h0, weight_ih, weight_hh, bias_ih, bias_hh, out, *, reverse, relu):
-    recurrent.forward(emit, "rnn_forward", 1, dict(x=x, h0=h0), dict(zip(("y", "h"), out)), (weight_ih, weight_hh, bias_ih, bias_hh),
-                      reverse=int(reverse), relu=int(relu))
+    recurrent.forward(emit, "rnn_forward", 1, dict(x=x, h0=h0), dict(zip(("y", "h"), out)),
+                      (weight_ih, weight_hh, bias_ih, bias_hh), reverse=int(reverse), relu=int(relu))
 
 
-@op("rnn_backward", shape=lambda y, dy, dh, h0, weight_hh, **attrs: (y, y, Spec((y.shape[0], y.shape[2]), y.dtype)), rows=4)
+def _backward_specs(y, dy, dh, h0, weight_hh, **attrs):
+    state = Spec((y.shape[0], y.shape[2]), y.dtype)
+    return y, y, state, state
+
+
+@op("rnn_backward", shape=_backward_specs, rows=4)
 def _rnn_backward(y, dy, dh, h0, weight_hh, *, reverse, relu):
-    """-> the gradient of what the activation is applied to, the h that each step began with, dh0."""
+    """-> the gradient of what the activation is applied to, the h that each step began with, the first's sum over the steps,
+    dh0."""
     n, steps, hidden = y.shape
     zeros = np.zeros((n, hidden), y.dtype)
     dh, first = zeros if dh is None else dh, zeros if h0 is None else h0
     dgates, before, order = np.empty_like(y), np.empty_like(y), list(recurrent.times(steps, reverse))
     for t, earlier in zip(reversed(order), [*reversed(order[:-1]), None]):
-        total, h = dh if dy is None else dy[:, t] + dh, y[:, t]
+        d, h = dh if dy is None else dy[:, t] + dh, y[:, t]
         before[:, t] = first if earlier is None else y[:, earlier]
-        dgates[:, t] = np.where(h <= 0, h.dtype.type(0), total) if relu else total * (1 - h * h)
+        dgates[:, t] = np.where(h <= 0, h.dtype.type(0), d) if relu else d * (1 - h * h)
         dh = dgates[:, t] @ weight_hh
-    return dgates, before, np.array(dh)
+    return dgates, before, dgates.sum(1), np.array(dh)
 
 
 @_rnn_backward.lower
 def _(emit, y, dy, dh, h0, weight_hh, out, *, reverse, relu):
-    recurrent.backward(emit, "rnn_backward", dict(y=y, dy=dy, dh=dh, h0=h0), dict(zip(("dgates", "before", "dh0"), out)), weight_hh,
-                       reverse=int(reverse), relu=int(relu))
+    recurrent.backward(emit, "rnn_backward", dict(y=y, dy=dy, dh=dh, h0=h0),
+                       dict(zip(("dgates", "before", "totals", "dh0"), out)), weight_hh, reverse=int(reverse), relu=int(relu))
 
 
 def _attrs(name, nonlinearity, reverse):
@@ -69,8 +77,8 @@ def rnn(x, weight_ih, weight_hh, bias_ih=None, bias_hh=None, h0=None, reverse=Fa
 
         h = nonlinearity(weight_ih x[:, t] + bias_ih + weight_hh h + bias_hh)
 
-    x (N, steps, in_features); weight_ih (hidden, in_features), weight_hh (hidden, hidden), bias_ih and bias_hh (hidden,) or None;
-    h0 (N, hidden), None: zeros; nonlinearity "tanh" or "relu".
+    x (N, steps, in_features); weight_ih (hidden, in_features), weight_hh (hidden, hidden), bias_ih and bias_hh (hidden,) or
+    None; h0 (N, hidden), None: zeros; nonlinearity "tanh" or "relu".
     Returns (output (N, steps, hidden), h): h of every step, and after the last. Raises ValueError where shapes do not fit.
     Source: Elman, Finding structure in time, Cognitive Science 14, 1990."""
     given = recurrent.check("rnn", 1, x, weight_ih, weight_hh, bias_ih, bias_hh, h0=h0)

@@ -106,10 +106,11 @@ conv2d_backward_weight  dweight[o, i, u, v] = sum over images and pixels of dy[o
             lane, block sums added ascending a lane to +0, lanes past n dropped; at last a tree over lanes (i+8, i+4, i+2, i+1).
 conv2d_pack  weights for LANES 1 in the order that conv2d_forward wants: its own business, filters of a group rounded up to
             a multiple of 16: groups * ceil(filters / groups / 16) * 16 * (channels / groups) * u * v floats.
-winograd_forward   conv2d_forward of a 3x3 kernel, stride 1, dilation 1, groups 1, by Winograd's F(4x4, 3x3) (winograd_transform.h: points,
-            transforms, their order). packed: winograd_pack's result. The product over channels is one FMA chain from +0 a block
-            of 128 channels (64 where there are more than 128), block sums added ascending; then the output transform, bias, residual, ReLU. Padding may be
-            negative. One non-finite input may spoil its tiles, of 4x4 outputs, in all filters.
+winograd_forward   conv2d_forward of a 3x3 kernel, stride 1, dilation 1, groups 1, by Winograd's F(4x4, 3x3) (points, transforms
+            and their order in winograd_transform.h). packed: winograd_pack's result. The product over channels is one FMA chain
+            from +0 a block of 128 channels (64 where there are more than 128), block sums added ascending; then the output
+            transform, bias, residual, ReLU. Padding may be negative. Channels and both widths are at most 1024 (a row of one
+            image must fit scratch). One non-finite input may spoil its tiles, of 4x4 outputs, in all filters.
             The gradient by the input is the same kernel: x is dy, y is dx, channels and filters are exchanged, the weight is
             flipped, and the padding is 2 less the forward's.
 winograd_backward_weight  conv2d_backward_weight of the same layers. The 36 products: for each group ascending, for each block of 4
@@ -128,20 +129,16 @@ lstm_forward  of x (steps, in_features), per image, for times t = 0 .. steps - 1
                 c = f c + i g,  y[t] = h = o tanh c
             hidden units; weights (4 hidden, ...) with the gates' rows in this order (PyTorch's), packed by recurrent_pack. h0, c0
             (NULL: zeros) are h and c before the first time, h and c those after the last. saved (steps, 6, hidden): i, f, g, o,
-            c, tanh c; cells (steps, hidden): c. NULL leaves out y, cells, h, c, saved, or a bias. Order of a sum: chains of 256
-            along x[t], then along h, each added to those before it, then the sum of the biases. products (steps, 4 hidden):
-            weight_ih x made before by linear_forward, the same bits (NULL: not). One call does the `count` times from the
-            first-th on, of which it can cut only a single one into parts; for first > 0 y and cells hold the times before.
+            c, tanh c. NULL leaves out y, h, c, saved, or a bias. Order of a sum: chains of 256 along x[t], then along h, each
+            added to those before it, then the sum of the biases.
 lstm_backward  from dy, dh, dc (of y, h, c; NULL: zeros): dgates (steps, 4, hidden), the gradient of what the four functions are
-            applied to; totals (4, hidden), its sum over the steps in the order of the backward; dh0, dc0; before (steps,
-            hidden), the h that each time began with: weight_hh's gradient is then linear_backward_weight of dgates and before,
-            weight_ih's that of dgates and x. packed_hh is packed with transposed = 1. Chains of 256 along the gates' rows.
-            NULL leaves out before, totals, dh0, dc0.
+            applied to; dh0, dc0; before (steps, hidden), the h that each time began with: weight_hh's gradient is then
+            linear_backward_weight of dgates and before, weight_ih's that of dgates and x. packed_hh is packed with transposed = 1.
+            Chains of 256 along the gates' rows. NULL leaves out before, dh0, dc0.
 gru_forward   the same with r, z = sigmoid(weight_ih x[t] + weight_hh h + (bias_ih + bias_hh)), rows r, z, n:
                 nh = weight_hh h + bias_hh,  n = tanh(weight_ih x[t] + bias_ih + r nh),  y[t] = h = n + z (h - n)
             saved (steps, 4, hidden): r, z, n, nh.
-gru_backward  dx_gates (steps, 3, hidden), the gradient of weight_ih x[t], and dgates, of weight_hh h; totals (4, hidden): of
-            r, z, n, nh.
+gru_backward  dx_gates (steps, 3, hidden), the gradient of weight_ih x[t], and dgates, of weight_hh h.
 rnn_forward   h = tanh or relu of (weight_ih x[t] + weight_hh h + (bias_ih + bias_hh)).
 recurrent_pack  weight (gates * units, in_features) as packed[gate][unit / 16][k][unit % 16], zeros past the last unit; transposed:
             weight is (in_features, units), gates 1. gates * ceil(units / 16) * 16 * in_features floats.

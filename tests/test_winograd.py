@@ -246,6 +246,17 @@ def test_choice_is_by_shape(arguments, chosen, rows, compiled):
     assert ("winograd_forward" in sum(predicting(compiled, *arguments, rows=rows), [])) == chosen
 
 
+@pytest.mark.parametrize("shape", [(8, 4, 1023), (1024, 4, 4), (8, 5, 1100), (8, 1100, 8)])
+def test_extents(shape, compiled):
+    """As wide as the kernel for one image can hold, and wider; any height."""
+    channels, height, width = shape
+    x, w = np.ones((2, *shape), np.float32), np.ones((16, channels, 3, 3), np.float32)
+    y = F.conv2d(x, w, padding=1)
+    assert ("winograd_forward" in sum(kernels(compiled[-1]), [])) == (width <= 1024)
+    np.testing.assert_allclose(y[:, :, 1:-1, 1:-1], 9 * channels, rtol=1e-5)
+    np.testing.assert_allclose(y[:, :, 0, 0], 4 * channels, rtol=1e-5)
+
+
 @pytest.mark.parametrize("arguments", [dict(stride=2), dict(dilation=2), dict(groups=2), dict(kernel=5),
                                        dict(algorithm="direct")])
 def test_others_are_direct(arguments, compiled):

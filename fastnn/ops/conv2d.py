@@ -76,7 +76,9 @@ def _is_winograd(sizes, height, width, least=1.25, channels=8):
     if (sizes["kernel"], sizes["stride"], sizes["dilation"], sizes["groups"]) != ((3, 3), (1, 1), (1, 1), 1):
         return False
     c, o, tiles = sizes["channels"], sizes["filters"], -(-height // 4) * -(-width // 4)
-    if min(c, o) < channels or max(c, o) > 1024 or c * o > 128 ** 2 and tiles < 4 or c * o > 256 ** 2 and tiles < 16:
+    if max(c, o, sizes["width"], sizes["out_width"]) > 1024:                    # fastnn.h: a limit of the kernel
+        return False
+    if min(c, o) < channels or c * o > 128 ** 2 and tiles < 4 or c * o > 256 ** 2 and tiles < 16:
         return False
     return least * tiles * (36 * c * -(-o // 16) * 16 + 250 * (c + o)) < 9 * height * width * c * o
 

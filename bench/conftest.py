@@ -42,7 +42,7 @@ def pytest_collection_modifyitems(config, items):
     if config.option.quick:
         skip = pytest.mark.skip(reason="left out by --quick")
         for item in items:
-            if "full" in item.keywords:
+            if item.get_closest_marker("full"):
                 item.add_marker(skip)
 
 

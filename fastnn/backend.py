@@ -1,4 +1,5 @@
 """Which backend runs: the native kernels, or the NumPy reference alone. Decided once, aloud."""
+import importlib
 import os
 
 _asked = os.environ.get("FASTNN_BACKEND", "")
@@ -7,7 +8,7 @@ if _asked not in ("", "native", "reference"):
 native = None
 if _asked != "reference":
     try:
-        from . import native
+        native = importlib.import_module(".native", __package__)
     except ImportError as error:
         if _asked == "native" or os.environ.get("FASTNN_TARGET") or "FASTNN" in str(error):
             raise

@@ -1,4 +1,4 @@
-"""The command line, `python -m fastnn`: train, evaluate, predict, summary, profile, info, each a function of its parsed arguments."""
+"""The command line, `python -m fastnn`: train, evaluate, predict, summary, profile, info; each a function of its arguments."""
 import argparse
 import sys
 
@@ -34,7 +34,7 @@ def _parser():
     added.add_argument("--data", **data)
     added.add_argument("--epochs", type=_positive(int), help="passes over the training images (default: 15, with --data 3)")
     added.add_argument("--batch-size", type=_positive(int), help="images a step (default: 32, with --data 64)")
-    added.add_argument("--lr", type=_positive(float), help="the first learning rate (default: 0.002, with --data 0.001)")
+    added.add_argument("--lr", type=_positive(float), help="the highest learning rate (default: 0.002, with --data 0.05)")
     added.add_argument("--seed", type=int, default=0, help="of the first weights, the shuffling and the dropout (default: 0)")
     added.add_argument("--output", metavar="FILE",
                        help="where to save (default: digits.safetensors, with --data model.safetensors)")
@@ -84,16 +84,16 @@ def train(parsed):
     images, labels = training_part
     fastnn.manual_seed(parsed.seed)
     if parsed.data is None:
-        model, defaults, output = digits.network(), dict(epochs=15, batch_size=32, lr=0.002), "digits.safetensors"
+        model, output = digits.network(), "digits.safetensors"
+        optimizer, epochs, batch_size = fastnn.Adam(lr=parsed.lr or 0.002), 15, 32
     else:
-        model = mnist.network(*images.shape[1:], classes=int(labels.max()) + 1)
-        defaults, output = dict(epochs=3, batch_size=64, lr=0.001), "model.safetensors"
-    given = {name: getattr(parsed, name) for name in defaults}
-    settings = {name: default if given[name] is None else given[name] for name, default in defaults.items()}
+        model, output = mnist.network(*images.shape[1:], classes=int(labels.max()) + 1), "model.safetensors"
+        optimizer, epochs, batch_size = fastnn.SGD(lr=parsed.lr or 0.05, momentum=0.9, weight_decay=0.0005), 3, 64
     output = parsed.output or output
     size = "x".join(map(str, images.shape[2:]))
     print(f"training on {len(images):,} images of {size}, {len(held_out[0]):,} held out", flush=True)
-    accuracy = digits.train(model, training_part, held_out, **settings)
+    accuracy = digits.train(model, training_part, held_out, optimizer, epochs=parsed.epochs or epochs,
+                            batch_size=parsed.batch_size or batch_size)
     model.save(output)
     print(f"test accuracy: {accuracy:.4f}")
     print(f"saved: {output}. To load it in Python:\n\n"

@@ -19,4 +19,5 @@ def network(channels=1, height=28, width=28, classes=10):
 if __name__ == "__main__":
     nn.manual_seed(0)
     training_part, held_out = load_idx_folder(sys.argv[1])
-    print("test accuracy:", train(network(), training_part, held_out, epochs=3, batch_size=64, lr=0.001))
+    optimizer = nn.SGD(lr=0.05, momentum=0.9, weight_decay=0.0005)
+    print("test accuracy:", train(network(), training_part, held_out, optimizer, epochs=3, batch_size=64))

@@ -95,12 +95,14 @@ mse_forward loss = sum_i (x_i - target_i)^2 / count;   mse_backward  dx_i = dy (
 accuracy    y[i] = 1 where argmax_c x[c, i] (first of ties) is the target, or the argmax of the probabilities; else 0.
             classes == 1: (x > 0.5) == target. 0 where ignored.
 
-conv2d_forward   y[o, p, q] = relu(residual + (bias[o] + sum_{i,u,v} x[g(o) + i, p s0 - pt + u d0, q s1 - pl + v d1] weight[o, i, u, v]))
-            padding = (top, bottom, left, right), zeros. weight (filters, channels/groups, kernel...), natural order. packed:
-            conv2d_pack's result, or NULL (LANES 16 never needs it). bias, residual may be NULL; relu 0 or 1.
+conv2d_forward   y[o, p, q] = relu(residual + fma(bias[o] + sum_{i,u,v} x[g(o) + i, p s0 - pt + u d0, q s1 - pl + v d1]
+            weight[o, i, u, v], scale[o], shift[o])); scale NULL: without scale and shift. padding = (top,
+            bottom, left, right), zeros. weight (filters, channels/groups, kernel...), natural order. packed: conv2d_pack's
+            result, or NULL (LANES 16 never needs it). bias, residual may be NULL; relu 0 or 1.
             Order of the sum: (block of input channels, u, v, channel in the block), blocks of 32 channels where u*v <= 9, 16
             where <= 25, else 8; 256 where the kernel is 1x1. One FMA chain from +0 a block, block sums added ascending.
-conv2d_backward_input   dx = the transpose of the forward: sum over (block of filters, u, v, filter), blocks as above.
+conv2d_backward_input   dx = mask <= 0 ? 0 : residual + the transpose of the forward: sum over (block of filters, u, v, filter),
+            blocks as above. residual, mask may be NULL here and below.
 conv2d_backward_weight  dweight[o, i, u, v] = sum over images and pixels of dy[o, p, q] x[...]: for each group ascending, for each
             block of output pixels (as many whole rows as hold 64; a row wider than 64 is cut after every 64) an FMA chain a
             lane, block sums added ascending a lane to +0, lanes past n dropped; at last a tree over lanes (i+8, i+4, i+2, i+1).
@@ -109,8 +111,8 @@ conv2d_pack  weights for LANES 1 in the order that conv2d_forward wants: its own
 winograd_forward   conv2d_forward of a 3x3 kernel, stride 1, dilation 1, groups 1, by Winograd's F(4x4, 3x3) (points, transforms
             and their order in winograd_transform.h). packed: winograd_pack's result. The product over channels is one FMA chain
             from +0 a block of 128 channels (64 where there are more than 128), block sums added ascending; then the output
-            transform, bias, residual, ReLU. Padding may be negative. Channels and both widths are at most 1024 (a row of one
-            image must fit scratch). One non-finite input may spoil its tiles, of 4x4 outputs, in all filters.
+            transform, bias, scale, residual, ReLU, mask. Padding may be negative. Channels and both widths are at most 1024 (a row
+            of one image must fit scratch). One non-finite input may spoil its tiles, of 4x4 outputs, in all filters.
             The gradient by the input is the same kernel: x is dy, y is dx, channels and filters are exchanged, the weight is
             flipped, and the padding is 2 less the forward's.
 winograd_backward_weight  conv2d_backward_weight of the same layers. The 36 products: for each group ascending, for each block of 4
@@ -119,7 +121,7 @@ winograd_backward_weight  conv2d_backward_weight of the same layers. The 36 prod
 winograd_pack  the transformed weights: 36 * ceil(filters / 16) * 16 * channels floats. flip: weight is (channels, filters, 3, 3),
             taken turned by 180 degrees.
 linear_forward   y[t, o] = relu(residual + (bias[o] + sum_k x[t, k] weight[o, k])), t < positions; chains of 256 along k.
-linear_backward_input   dx[t, k] = sum_o dy[t, o] weight[o, k], chains of 256 along o.
+linear_backward_input   dx[t, k] = mask <= 0 ? 0 : residual + sum_o dy[t, o] weight[o, k], chains of 256 along o.
 linear_backward_weight  dweight[o, k] = sum over images n and t of dy x: pairs (group, t) ascending, chains over the lanes
             (those below n) of 16 pairs.
 linear_pack  as conv2d_pack: ((out_features + 15) / 16) * in_features * 16 floats.
@@ -145,18 +147,18 @@ recurrent_pack  weight (gates * units, in_features) as packed[gate][unit / 16][k
 
 max_pool2d_forward   windows clipped to the image; the first of ties wins, the last NaN over all; padding is never chosen.
 max_pool2d_backward  each dy goes to its window's winner, found again from x by the same rule; overlaps add in ascending
-            order of the output pixel.
+            order of the output pixel. Then 0 where mask <= 0.
 avg_pool2d_forward   sum over the window's pixels in row-major order / divisor: kernel area clipped to the padded image where
             count_include_pad, else the number of real pixels (PyTorch's rule, ceil_mode included).
 adaptive_avg_pool2d  windows [floor(p H / OH), ceil((p + 1) H / OH)).
 
 batch_norm_statistics  mean[c], variance[c] (biased) over images and pixels: float64 Chan combination of blocks (group, channel),
-            each with its own mean first.
+            each with its own mean first. scale, shift (NULL: not wanted): as batch_norm_coefficients makes them of these.
 batch_norm_coefficients  scale = weight / sqrt(variance + eps), shift = bias - mean * scale (weight, bias NULL: 1, 0).
-batch_norm_forward   y = relu(fma(x, scale[c], shift[c])).
+batch_norm_forward   y = relu(residual + fma(x, scale[c], shift[c])).
 batch_norm_sums  dbias[c] = sum dy, dweight[c] = sum dy (x - mean) / sqrt(variance + eps).
 batch_norm_backward  training: dx = weight / sqrt(variance + eps) * (dy - dbias / m - xhat dweight / m), m = n * pixels; else without
-            the two sums (dbias, dweight then unused, may be NULL). weight NULL: 1.
+            the two sums (dbias, dweight then unused, may be NULL). weight NULL: 1. Then 0 where mask <= 0.
 batch_norm_update  running = (1 - momentum) running + momentum * batch, the variance unbiased (count / (count - 1), as PyTorch;
             count = elements a channel); num_batches_tracked (int64) += 1; momentum < 0: cumulative average 1 / (num_batches_tracked + 1).
 

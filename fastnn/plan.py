@@ -108,38 +108,64 @@ def _constant_beside(item, value):
     return float(number) if number is not None and not isinstance(number, Batch) else None
 
 
-def fuse_epilogue(items, kept):
-    """ReLU, and the addition of a residual before it, move into the kernel that makes their operand."""
+ENDS = ("norm", "residual", "relu", "mask")       # what a kernel may do to its results before it stores them, in this order
+
+
+def ends(item):
+    """The ends that this item may become: (name, value that it is applied to, argument)."""
+    if item.op.name == "add" and len(item.inputs) == 2:
+        a, b = item.inputs
+        return [] if a is b or a.shape != b.shape or is_number(a) else [("residual", a, b), ("residual", b, a)]
+    if item.op.name == "relu":
+        return [("relu", item.inputs[0], 1)]
+    if item.op.name == "batch_norm_apply" and not item.attrs["training"] and all(map(is_parameter, item.inputs[1:])):
+        return [("norm", item.inputs[0], (*item.inputs[1:], item.attrs["eps"]))]
+    return [("mask", *item.inputs)] if item.op.name == "relu_backward" else []
+
+
+def is_parameter(value):
+    """Is it there before anything runs (None is)?"""
+    return value is None or value.node.op in (STATE, CONSTANT)
+
+
+def fuse_ends(items, kept):
+    """Batch norm by running statistics, the addition of a residual, ReLU, and the mask of ReLU's gradient move into the kernel
+    that makes their operand, and it moves to their place, where the other operand is there too."""
     readers = uses(items, kept)
     maker = {v: item for item in items for v in item.outputs}
     position = {id(item): i for i, item in enumerate(items)}
     gone = set()
-
-    def sole(value):
-        return len(readers.get(value, ())) == 1
-
     for item in items:
-        if item.op.name == "add" and len(item.inputs) == 2:
-            for value, other in (item.inputs, item.inputs[::-1]):
-                first = maker.get(value)
-                if first and "residual" in takes(first.op) and not first.extra and sole(value) and value is not other and \
-                        value.shape == other.shape and is_rows(value) and not is_number(other):
-                    # it moves to the addition's place, where the residual is there too
-                    first.extra["residual"], first.outputs = other, list(item.outputs)
-                    gone.add(id(item))
-                    maker[item.outputs[0]] = first
-                    position[id(first)] = position[id(item)]
-                    break
-        elif item.op.name == "relu":
-            first = maker.get(item.inputs[0])
-            if first and "relu" in takes(first.op) and "relu" not in first.extra and sole(item.inputs[0]):
-                first.extra["relu"], first.outputs = 1, list(item.outputs)
+        for name, value, argument in ends(item):
+            first = maker.get(value)
+            if first and name in takes(first.op) and len(readers[value]) == 1 and is_rows(value) and \
+                    not any(n in first.extra for n in ENDS[ENDS.index(name):]):
+                first.extra[name], first.outputs = argument, list(item.outputs)
                 gone.add(id(item))
                 maker[item.outputs[0]] = first
+                position[id(first)] = position[id(item)]
+                break
     return sorted((i for i in items if id(i) not in gone), key=lambda i: position[id(i)])
 
 
-REWRITES = [fuse_epilogue]
+def fuse_coefficients(items, kept):
+    """What batch norm multiplies by and adds comes with the batch's statistics."""
+    maker = {v: item for item in items for v in item.outputs}
+    for item in items:
+        if item.op.name != "batch_norm_apply" or not item.attrs["training"] or "scale" in item.extra:
+            continue
+        _, mean, variance, weight, bias = item.inputs
+        first = maker.get(mean)
+        if first and first.op.name == "batch_norm_statistics" and first is maker.get(variance) and not first.extra and \
+                is_parameter(weight) and is_parameter(bias):
+            scale, shift = (Value(item.node, -1, mean.shape, "float32") for _ in range(2))
+            first.extra.update(weight=weight, bias=bias, eps=item.attrs["eps"])
+            first.outputs += [scale, shift]
+            item.extra.update(scale=scale, shift=shift)
+    return items
+
+
+REWRITES = [fuse_ends, fuse_coefficients]
 _takes = {}
 
 
@@ -148,7 +174,7 @@ def takes(op):
     if op not in _takes:
         code = op.lower_rule.__code__ if op.lower_rule else None
         names = code.co_varnames[:code.co_argcount + code.co_kwonlyargcount] if code else ()
-        _takes[op] = tuple(n for n in ("relu", "residual") if n in names)
+        _takes[op] = tuple(n for n in ENDS if n in names)
     return _takes[op]
 
 
@@ -209,7 +235,12 @@ class Emit:
 
     def prepared(self, packer, weight, floats, /, **fields):
         """The same, whatever the lanes hold: made anew in every run of a plan that moves the weight."""
-        return self.builder.packed(packer, weight, floats, fields, self.level, self.item)
+        return self.once(packer, {"weight": weight}, {"packed": floats}, **fields)[0]
+
+    def once(self, kernel, sources, sizes, /, **fields):
+        """What a kernel makes of `sources` ({field: value}), in new buffers of `sizes` ({field: floats}): made once, and kept
+        while parameters stay as they are; in every run of a plan that moves them, or where they are no parameters."""
+        return self.builder.once(kernel, sources, sizes, fields, self.level, self.item)
 
 
 class Builder:
@@ -357,14 +388,14 @@ class Builder:
         self.steps.append(step)
         return step
 
-    def packed(self, kernel, weight, floats, fields, level, item):
-        key = (kernel, weight, tuple(fields.values()))
+    def once(self, kernel, sources, sizes, fields, level, item):
+        key = (kernel, *sources.values(), *fields.values())
         if key not in self.packs:
-            source = weight.node.op
-            once = source in (STATE, CONSTANT) and weight not in self.updated
-            buffer = self.packs[key] = Buffer("constant" if once else "fixed", 4 * floats)
-            fields = dict(fields, packed=buffer, weight=self.plain_buffer(weight))
-            self.append(Step(kernel, fields, "flat", -1 if once else level, item.node))
+            once = all(v is None or v.node.op in (STATE, CONSTANT) and v not in self.updated for v in sources.values())
+            made = {name: Buffer("constant" if once else "fixed", 4 * floats) for name, floats in sizes.items()}
+            given = {name: v if v is None else self.plain_buffer(v) for name, v in sources.items()}
+            self.append(Step(kernel, {**fields, **given, **made}, "flat", -1 if once else level, item.node))
+            self.packs[key] = tuple(made.values())
         return self.packs[key]
 
     # -- the walk

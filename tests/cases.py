@@ -342,6 +342,38 @@ case("cross_entropy_backward-weight", lambda x, t, w: F.cross_entropy_backward(x
 case("nll_loss_backward", F.nll_loss_backward, rows(5), labels(5), plan=False)
 case("mse_loss_backward", F.mse_loss_backward, rows(3, 4), rows(3, 4))
 
+# ---- kernels that do to their results what the graph does next
+def ended(function, **arguments):
+    """The gradient that `function` makes, with another one added, where y is positive."""
+    return lambda dy, x, w, other, y: F.relu_backward(function(dy, x, w, **arguments) + other, y)
+
+
+for _id, _dy, _x, _weight, _a in (
+        ("plain", (6, 7, 8), (3, 7, 8), (6, 3, 3, 3), dict(padding=1)),
+        ("stride", (5, 3, 4), (4, 5, 7), (5, 4, 3, 3), dict(stride=2, padding=1)),
+        ("gaps", (5, 2, 3), (4, 5, 7), (5, 4, 1, 1), dict(stride=3)), ("5x5", (18, 5, 6), (20, 9, 10), (18, 20, 5, 5), {}),
+        ("winograd", (18, 9, 12), (17, 9, 12), (18, 17, 3, 3), dict(padding=1))):
+    case(f"conv2d_backward_input-ends-{_id}", ended(F.conv2d_backward_input, **_a), rows(*_dy), rows(*_x), weight(*_weight),
+         rows(*_x), rows(*_x), gradient=False, exact=_id != "winograd", special=_id != "winograd")
+for _id, _many in (("few", 5), ("many", 270)):
+    case(f"linear_backward_input-ends-{_id}", ended(F.linear_backward_input), rows(_many), rows(37), weight(_many, 37),
+         rows(37), rows(37), gradient=False, exact=True)
+for _id, _dy, _x, _a in (("apart", (2, 4, 3), (2, 8, 6), dict(kernel_size=2)),
+                         ("overlap", (2, 4, 3), (2, 7, 5), dict(kernel_size=3, stride=2, padding=1)),
+                         ("thirds", (2, 2, 2), (2, 8, 6), dict(kernel_size=3))):
+    case(f"max_pool2d_backward-mask-{_id}", lambda dy, x, y, _a=_a: F.relu_backward(F.max_pool2d_backward(dy, x, **_a), y),
+         rows(*_dy), rows(*_x), rows(*_x), gradient=False, exact=True)
+case("batch_norm_backward-mask", lambda dy, x, w, y: F.relu_backward(F.batch_norm_backward(dy, x, None, None, w, True)[0], y),
+     rows(3, 5), rows(3, 5), weight(3), rows(3, 5), gradient=False, least=2)
+case("batch_norm-residual", lambda x, w, b, y: F.relu(y + F.batch_norm(x, None, None, w, b, True)), rows(*IMAGES), weight(3),
+     weight(3), rows(*IMAGES))
+for _id, _x, _weight, _a in (("plain", IMAGES, (5, 3, 3, 3), {}), ("filters", (20, 5, 6), (33, 20, 1, 1), {}),
+                             ("winograd", (18, 8, 12), (17, 18, 3, 3), dict(padding=1)),
+                             ("depthwise", (5, 6, 7), (10, 1, 3, 3), dict(groups=5))):
+    case(f"conv2d-norm-{_id}", lambda x, w, b, m, v, c, d, _a=_a: F.relu(F.batch_norm(F.conv2d(x, w, b, **_a), m, v, c, d)),
+         rows(*_x), weight(*_weight), *[weight(_weight[0], values=POSITIVE if i == 2 else "normal") for i in range(5)],
+         gradient=False, special=False)
+
 # ---- updates in place
 W, SGD = weight(37), dict(first=0, lr=0.1, momentum=0.0, dampening=0.0, weight_decay=0.0)
 update("sgd", "sgd", [W, W, None], SGD, nesterov=False)

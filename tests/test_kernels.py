@@ -25,10 +25,10 @@ TABLE = [(name, lanes) for name, space, _ in (native.kernels() if native else ()
 
 
 def pack(kernel, /, **fields):
-    """The argument struct of a kernel. A `rows` is (address, stride in floats)."""
+    """The argument struct of a kernel. A `rows` is (address, stride in floats); pointers left out are NULL."""
     words = []
     for kind, name, *_ in plans.KERNELS[kernel][2]:
-        value = fields.pop(name)
+        value = fields.pop(name) if kind[:3] in ("INT", "NUM") else fields.pop(name, None)
         if kind in ("ROWS_IN", "ROWS_OUT"):
             words.append(struct.pack("qq", *(value or (0, 0))))
         elif kind in ("NUM", "NUMS"):

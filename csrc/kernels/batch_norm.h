@@ -1,7 +1,7 @@
 /* batch_norm: statistics and sums over the batch, forward, backward. */
 #include "slice.h"
 #if LANES == 16
-enum { BATCH_NORM_BLOCK = 16 };                               /* channels whose planes are read together, group by group */
+enum { BATCH_NORM_BLOCK = 4 };                                /* channels whose planes are read together, group by group */
 enum { STATISTICS_CHAIN = 32 };
 
 /* sums of d = x - pivot and of d^2 over the images and pixels of one group: chains of 32 pixels a lane in float32 */
@@ -54,6 +54,12 @@ static void K(batch_norm_statistics)(const batch_norm_statistics_args *a, const 
         for (int64_t c = 0; c < channels; c++) {
             ((float *)a->mean)[begin + c] = (float)mean[c];
             ((float *)a->variance)[begin + c] = (float)(squares[c] < 0 ? 0 : squares[c] / count);
+        }
+        for (int64_t c = begin; c < begin + channels && a->scale; c++) {      /* batch_norm_coefficients, to the bit */
+            const float *weight = a->weight, *bias = a->bias;
+            float scale = (weight ? weight[c] : 1.0f) / sf_sqrt(((float *)a->variance)[c] + (float)a->eps);
+            ((float *)a->scale)[c] = scale;
+            ((float *)a->shift)[c] = sf_fma(-((float *)a->mean)[c], scale, bias ? bias[c] : 0.0f);
         }
     }
 }
@@ -111,10 +117,12 @@ static void K(batch_norm_forward)(const batch_norm_forward_args *a, const job *j
     for (int64_t c = s.begin; c < s.end; c++) {
         const float *x = a->x.p + j->group * a->x.stride + c * count;
         float *y = a->y.p + j->group * a->y.stride + c * count;
-        vf factor = vf_set1(scale[c]), offset = vf_set1(shift[c]), zero = vf_set1(0.0f);
+        const float *residual = a->residual.p ? a->residual.p + j->group * a->residual.stride + c * count : NULL;
+        vf factor = vf_set1(scale[c]), offset = vf_set1(shift[c]);
         for (int64_t i = 0; i < count; i += VF) {
             vf v = vf_fma(vf_load_run(x + i, count - i), factor, offset);
-            if (a->relu) v = vf_select(v <= zero, zero, v);
+            if (residual) v = v + vf_load_run(residual + i, count - i);
+            if (a->relu) v = vf_masked(v, v);
             vf_store_run(y + i, v, count - i);
         }
     }
@@ -128,6 +136,7 @@ static void K(batch_norm_backward)(const batch_norm_backward_args *a, const job 
     float m = (float)(j->n * a->pixels);
     for (int64_t c = s.begin; c < s.end; c++) {
         const float *x = a->x.p + j->group * a->x.stride + c * count, *dy = a->dy.p + j->group * a->dy.stride + c * count;
+        const float *mask = a->mask.p ? a->mask.p + j->group * a->mask.stride + c * count : NULL;
         float *dx = a->dx.p + j->group * a->dx.stride + c * count;
         float deviation = sf_sqrt(variance[c] + (float)a->eps);
         vf k1 = vf_set1((weight ? weight[c] : 1.0f) / deviation), k2 = vf_set1(0.0f), k3 = k2, center = vf_set1(mean[c]);
@@ -135,7 +144,9 @@ static void K(batch_norm_backward)(const batch_norm_backward_args *a, const job 
         for (int64_t i = 0; i < count; i += VF) {
             vf gradient = vf_load_run(dy + i, count - i);
             if (a->training) gradient = vf_fma(center - vf_load_run(x + i, count - i), k3, gradient - k2);
-            vf_store_run(dx + i, k1 * gradient, count - i);
+            gradient = k1 * gradient;
+            if (mask) gradient = vf_masked(gradient, vf_load_run(mask + i, count - i));
+            vf_store_run(dx + i, gradient, count - i);
         }
     }
 }

@@ -30,8 +30,10 @@ static void K(conv2d_any)(const conv2d_map *m, const job *j) {
             const int64_t at = (filter * y_plane + (m->y_first[0] + row * m->y_step[0]) * m->y_width
                                 + m->y_first[1] + column * m->y_step[1]) * LANES + piece;
             if (m->bias) total = total + v_set1(m->bias[filter]);
+            if (m->scale) total = v_fma(total, v_set1(m->scale[filter]), v_set1(m->shift[filter]));
             if (m->residual) total = total + v_load(m->residual + at);
             if (m->relu) total = v_select(total <= v_set1(0), v_set1(0), total);
+            if (m->mask) total = v_select(v_load(m->mask + at) <= v_set1(0), v_set1(0), total);
             v_store(m->y + at, total);
         }
     }
@@ -58,6 +60,8 @@ static void K(conv2d_backward_input)(const conv2d_backward_input_args *a, const 
             conv2d_backward_map(&m, a, i, k);
             m.x = a->dy.p + j->group * a->dy.stride;
             m.y = a->dx.p + j->group * a->dx.stride;
+            if (a->residual.p) m.residual = a->residual.p + j->group * a->residual.stride;
+            if (a->mask.p) m.mask = a->mask.p + j->group * a->mask.stride;
             if (m.rows && m.columns) K(conv2d_run)(&m, j);
         }
 }

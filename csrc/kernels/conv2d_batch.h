@@ -164,16 +164,19 @@ static void conv2d_tiles(const conv2d_map *m, const conv2d_chunks *c, const rect
     const tile_shape *shape = tile_choose(end - first, vectors);
     const int last = channel + c->block >= m->channels;
     const int rowwise = conv2d_rowwise(m, at, ceil_div(shape->p, PIECES));
-    float bias[TILE_F];
+    float bias[TILE_F], scale[TILE_F], shift[TILE_F];
     tile t = {.count = smaller(c->block, m->channels - channel), .a_step = c->a_step, .b_step = c->b_step, .add = channel > 0,
               .y = m->y + offset, .bias = last && m->bias ? bias : NULL,
-              .residual = last && m->residual ? m->residual + offset : NULL, .relu = last && m->relu};
+              .scale = last && m->scale ? scale : NULL, .shift = shift,
+              .residual = last && m->residual ? m->residual + offset : NULL, .relu = last && m->relu,
+              .mask = last && m->mask ? m->mask + offset : NULL};
     for (int64_t f = first; f < end; f += shape->f) {
         for (int i = 0; i < shape->f; i++) {
             const int64_t filter = smaller(f + i, end - 1);
             t.b[i] = m->weight + g * m->w_group + filter * m->w_filter + channel * m->w_channel;
             t.y_f[i] = filter * plane;
             if (m->bias) bias[i] = m->bias[g * m->filters + filter];
+            if (m->scale) scale[i] = m->scale[g * m->filters + filter], shift[i] = m->shift[g * m->filters + filter];
         }
         if (!rowwise) conv2d_tile_run(&t, shape, m, c, at, 0, vectors);
         else for (int64_t r = 0; r < at->lines; r++) conv2d_tile_run(&t, shape, m, c, at, r, at->cells * PIECES);

@@ -83,6 +83,13 @@ static void conv2d_planes_copy(const conv2d_map *m, const conv2d_planes *c, cons
             }
 }
 
+/* How sums of filter o become y, from m->y + at on. */
+static tile_rest conv2d_rest(const conv2d_map *m, int64_t o, int64_t at) {
+    return (tile_rest){.bias = m->bias ? m->bias + o : NULL, .scale = m->scale ? m->scale + o : NULL,
+                       .shift = m->scale ? m->shift + o : NULL, .residual = m->residual ? m->residual + at : NULL,
+                       .relu = m->relu, .mask = m->mask ? m->mask + at : NULL, .y = m->y + at};
+}
+
 /* Lanes are pixels: filters [first, end) of group g. */
 static void conv2d_image_pixels(const conv2d_map *m, const conv2d_planes *c, const rectangle *at, int64_t g,
                                 int64_t first, int64_t end) {
@@ -113,13 +120,16 @@ static void conv2d_image_pixels(const conv2d_map *m, const conv2d_planes *c, con
             const int64_t o = g * m->filters + filter, row = m->y_step[0] * m->y_width;
             const int64_t to = o * plane + (m->y_first[0] + at->line * m->y_step[0]) * m->y_width
                                + m->y_first[1] + at->cell * m->y_step[1];
-            const tile_rest rest = {.sums = sums, .bias = m->bias ? m->bias + o : NULL, .y = m->y + to, .rows = at->lines,
-                                    .residual = m->residual ? m->residual + to : NULL, .count = at->cells,
-                                    .sums_step = c->width, .y_step = row, .relu = m->relu};
+            tile_rest rest = conv2d_rest(m, o, to);
+            rest.sums = sums, rest.rows = at->lines, rest.count = at->cells, rest.sums_step = c->width, rest.y_step = row;
             if (m->y_step[1] == 1) tile_finish(&rest);
-            else                                          /* of backward alone: no bias, residual or ReLU */
+            else                                          /* of backward alone: no bias, scale or ReLU */
                 for (int64_t r = 0; r < at->lines; r++)
-                    for (int64_t q = 0; q < at->cells; q++) m->y[to + r * row + q * m->y_step[1]] = sums[r * c->width + q];
+                    for (int64_t q = 0; q < at->cells; q++) {
+                        const int64_t pixel = r * row + q * m->y_step[1];
+                        const float sum = sums[r * c->width + q], value = rest.residual ? sum + rest.residual[pixel] : sum;
+                        rest.y[pixel] = rest.mask && rest.mask[pixel] <= 0 ? 0 : value;
+                    }
         }
     }
 }
@@ -161,9 +171,9 @@ static void conv2d_image_filters(const conv2d_map *m, const conv2d_planes *c, co
                 transpose_block(turned, 16, c->sums + (p + q) * vectors * VF + f - first, vectors * VF, count, 16);
                 for (int64_t i = 0; i < smaller(16, end - f); i++) {
                     const int64_t o = g * m->filters + f + i, y = o * plane + to;
-                    tile_finish(&(tile_rest){.sums = turned + i * 16, .bias = m->bias ? m->bias + o : NULL, .y = m->y + y,
-                                             .residual = m->residual ? m->residual + y : NULL, .rows = 1, .count = count,
-                                             .relu = m->relu});
+                    tile_rest rest = conv2d_rest(m, o, y);
+                    rest.sums = turned + i * 16, rest.rows = 1, rest.count = count;
+                    tile_finish(&rest);
                 }
             }
 }

@@ -13,9 +13,9 @@ typedef struct {
     int64_t x_first[2], x_step[2], x_tap[2];              /* whose tap (u, v) is x's x_first + (r, q) x_step + (u, v) x_tap */
     int64_t taps[2];
     int64_t block;                                        /* channels of one chain */
-    const float *weight, *packed, *bias;
+    const float *weight, *packed, *bias, *scale, *shift;
     int64_t w_group, w_filter, w_channel, w_tap[2];       /* steps in weight */
-    const float *x, *residual;                            /* of this call's images */
+    const float *x, *residual, *mask;                     /* of this call's images */
     float *y;
     int relu;
 } conv2d_map;
@@ -73,7 +73,8 @@ static inline void conv2d_forward_map(conv2d_map *m, const conv2d_forward_args *
         .rows = a->out_height, .columns = a->out_width, .y_step = {1, 1},
         .x_first = {-a->padding[0], -a->padding[2]}, .x_step = {a->stride[0], a->stride[1]},
         .x_tap = {a->dilation[0], a->dilation[1]}, .taps = {a->kernel[0], a->kernel[1]}, .block = conv2d_block(a->kernel),
-        .weight = a->weight, .packed = a->packed, .bias = a->bias, .relu = (int)a->relu,
+        .weight = a->weight, .packed = a->packed, .bias = a->bias, .scale = a->scale,
+        .shift = a->shift, .relu = (int)a->relu,
         .w_tap = {a->kernel[1], 1}, .w_channel = a->kernel[0] * a->kernel[1],
     };
     m->w_filter = m->w_channel * m->channels;

@@ -19,6 +19,8 @@ static void K(linear_forward)(const linear_forward_args *a, const job *j) {
 static void K(linear_backward_input)(const linear_backward_input_args *a, const job *j) {
     const linear_map m = {
         .a = a->dy.p + j->group * a->dy.stride, .b = a->weight, .y = a->dx.p + j->group * a->dx.stride,
+        .residual = a->residual.p ? a->residual.p + j->group * a->residual.stride : NULL,
+        .mask = a->mask.p ? a->mask.p + j->group * a->mask.stride : NULL,
         .a_position = a->out_features * LANES, .a_k = LANES, .b_f = 1, .b_k = a->in_features,
         .y_position = a->in_features * LANES, .y_f = LANES, .k = a->out_features,
         .mode = TILE_VS, .a_pieces = PIECES, .b_pieces = 1};

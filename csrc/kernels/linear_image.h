@@ -66,5 +66,13 @@ static void linear_image_backward(const linear_map *backward, int64_t positions,
             }
             m.y[t * features + i] = total;
         }
+    for (int64_t t = 0; t < positions && (m.residual || m.mask); t++)
+        for (int64_t i = s.begin; i < s.end; i += VF) {
+            const int64_t at = t * features + i, left = s.end - i;
+            vf value = vf_load_run(m.y + at, left);
+            if (m.residual) value = value + vf_load_run(m.residual + at, left);
+            if (m.mask) value = vf_masked(value, vf_load_run(m.mask + at, left));
+            vf_store_run(m.y + at, value, left);
+        }
 }
 #endif

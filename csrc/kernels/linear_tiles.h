@@ -8,7 +8,7 @@ enum { LINEAR_CHAIN = 256, LINEAR_UNIT = 16 };            /* terms of a chain; t
 /* y[t, f] = sum_k a[t, k] b[f, k] by strides (floats); chains of 256 along k. t counts positions, each of a_pieces vectors;
    f counts weights of one k: of each b_pieces vectors, or broadcast ones. add: to what y holds. */
 typedef struct {
-    const float *a, *b, *bias, *residual;
+    const float *a, *b, *bias, *residual, *mask;
     float *y;
     int64_t a_position, a_k, b_f, b_k, y_position, y_f, k;
     int mode, a_pieces, b_pieces, add, relu;
@@ -23,7 +23,7 @@ static void linear_tiles(const linear_map *m, const rectangle *at) {
         const int last = k + LINEAR_CHAIN >= m->k;
         tile t = {.a_tap = tap, .b_tap = tap, .taps = 1, .count = smaller(LINEAR_CHAIN, m->k - k), .a_step = m->a_k,
                   .b_step = m->b_k, .add = m->add || k > 0, .y = m->y, .bias = last && m->bias ? bias : NULL,
-                  .residual = last ? m->residual : NULL, .relu = last && m->relu};
+                  .residual = last ? m->residual : NULL, .relu = last && m->relu, .mask = last ? m->mask : NULL};
         for (int64_t f = 0; f < at->cells; f += shape->f) {
             for (int i = 0; i < shape->f; i++) {
                 const int64_t feature = at->cell + smaller(f + i, at->cells - 1);

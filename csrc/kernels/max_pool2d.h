@@ -68,15 +68,19 @@ static void K(max_pool2d_forward)(const max_pool2d_forward_args *a, const job *j
         }
 }
 
-/* adds dy to the winner, 0 to the others: dx starts at +0, so that this changes no bit; apart: no window overlaps this one */
+/* adds dy to the winner, 0 to the others: dx starts at +0, so that this changes no bit; apart: no window overlaps this one.
+   mask (NULL: none): then 0 where it is <= 0. It may come with each of overlapping windows: what it lets through stays. */
 static inline __attribute__((always_inline))
-void K(window_scatter)(float *dx, const float *x, V dy, int64_t row, int64_t column, int64_t rows, int64_t columns, int apart) {
+void K(window_scatter)(float *dx, const float *x, V dy, int64_t row, int64_t column, int64_t rows, int64_t columns, int apart,
+                       const float *mask) {
     V winner;
     K(window_max)(x, row, column, rows, columns, &winner);
     for (int64_t u = 0; u < rows; u++)
         for (int64_t v = 0; v < columns; v++) {
             float *to = dx + u * row + v * column;
-            v_store(to, (apart ? v_set1(0.0f) : v_load(to)) + v_select(winner == (float)(u * columns + v), dy, v_set1(0.0f)));
+            V value = (apart ? v_set1(0.0f) : v_load(to)) + v_select(winner == (float)(u * columns + v), dy, v_set1(0.0f));
+            if (mask) value = v_select(v_load(mask + u * row + v * column) <= v_set1(0.0f), v_set1(0.0f), value);
+            v_store(to, value);
         }
 }
 
@@ -91,6 +95,7 @@ static void K(max_pool2d_backward)(const max_pool2d_backward_args *a, const job 
         const float *x = a->x.p + j->group * a->x.stride + c * plane;
         const float *dy = a->dy.p + j->group * a->dy.stride + c * a->out_height * a->out_width * LANES;
         float *dx = a->dx.p + j->group * a->dx.stride + c * plane;
+        const float *mask = a->mask.p ? a->mask.p + j->group * a->mask.stride + c * plane : NULL;
         if (!complete) __builtin_memset(dx, 0, (size_t)plane * 4);        /* else every pixel is in one window */
         for (int64_t p = 0; p < a->out_height; p++) {
             int64_t top = p * a->stride[0] - a->padding[0];
@@ -104,10 +109,11 @@ static void K(max_pool2d_backward)(const max_pool2d_backward_args *a, const job 
                 for (int l = 0; l < LANES; l += VL) {
                     V gradient = v_load(dy + l);
                     float *to = dx + at + l;
-                    const float *from = x + at + l;
-                    if (rows == 2 && columns == 2 && apart) K(window_scatter)(to, from, gradient, row, column, 2, 2, 1);
-                    else if (rows == 3 && columns == 3 && !apart) K(window_scatter)(to, from, gradient, row, column, 3, 3, 0);
-                    else K(window_scatter)(to, from, gradient, row, column, rows, columns, apart);
+                    const float *from = x + at + l, *low = mask ? mask + at + l : NULL;
+                    if (rows == 2 && columns == 2 && apart) K(window_scatter)(to, from, gradient, row, column, 2, 2, 1, low);
+                    else if (rows == 3 && columns == 3 && !apart)
+                        K(window_scatter)(to, from, gradient, row, column, 3, 3, 0, low);
+                    else K(window_scatter)(to, from, gradient, row, column, rows, columns, apart, low);
                 }
             }
         }

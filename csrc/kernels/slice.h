@@ -22,6 +22,9 @@ static inline void vf_store_run(float *p, vf a, int64_t left) {
     else vf_store_first(p, a, (int)left);
 }
 
+/* a, 0 where b <= 0: ReLU where both are the same, its gradient where b is its result */
+static inline vf vf_masked(vf a, vf b) { return vf_select((vi)(b <= vf_set1(0)), vf_set1(0), a); }
+
 /* the sum of 16 lanes, a tree by halves */
 typedef float quad __attribute__((vector_size(16), aligned(4), may_alias));
 static inline float tree_sum(const float *lane) {

@@ -21,8 +21,10 @@ typedef struct {
     float *chain;                       /* where a chain cut in pieces waits: shape's f * p vectors */
     int resume, suspend;                /* start from chain; stop there (and write nothing to y) */
     const float *bias;                  /* then add bias[f], f in the tile; NULL: none */
+    const float *scale, *shift;         /* then sum * scale[f] + shift[f]; NULL: not */
     const float *residual;              /* then add residual[y_p[p] + y_f[f]]; NULL: none */
     int relu;
+    const float *mask;                  /* then 0 where mask[y_p[p] + y_f[f]] <= 0; NULL: none */
 } tile;
 
 static inline vf tile_load(const float *p, int scalar, int uses) {
@@ -85,8 +87,10 @@ static inline __attribute__((always_inline)) void tile_body(const tile *t, const
     if (t->add) UNROLL TILE_EACH sum[f][p] = vf_load(t->y + t->y_p[p] + t->y_f[f]) + sum[f][p];
     if (mode == TILE_VS) {
         if (t->bias) UNROLL TILE_EACH sum[f][p] = sum[f][p] + vf_set1(t->bias[f]);
+        if (t->scale) UNROLL TILE_EACH sum[f][p] = vf_fma(sum[f][p], vf_set1(t->scale[f]), vf_set1(t->shift[f]));
         if (t->residual) UNROLL TILE_EACH sum[f][p] = sum[f][p] + vf_load(t->residual + t->y_p[p] + t->y_f[f]);
-        if (t->relu) UNROLL TILE_EACH sum[f][p] = vf_select((vi)(sum[f][p] <= vf_set1(0)), vf_set1(0), sum[f][p]);
+        if (t->relu) UNROLL TILE_EACH sum[f][p] = vf_masked(sum[f][p], sum[f][p]);
+        if (t->mask) UNROLL TILE_EACH sum[f][p] = vf_masked(sum[f][p], vf_load(t->mask + t->y_p[p] + t->y_f[f]));
     }
     UNROLL TILE_EACH vf_store(t->y + t->y_p[p] + t->y_f[f], sum[f][p]);
 }
@@ -120,10 +124,11 @@ static inline const tile_shape *tile_choose(int64_t f, int64_t p) {
     return best;
 }
 
-/* y = relu(residual + (bias + sums)) for rows of sums that tiles left in scratch; bias_step: 1, or 0 for one bias for all.
+/* y = relu(residual + ((bias + sums) * scale + shift)), 0 where mask <= 0, for rows of sums that tiles left in scratch;
+   bias_step: 1, or 0 for one bias for all, as it is with scale and shift.
    A row's last vector overlaps the one before where it can: masked stores are slow. */
 typedef struct {
-    const float *sums, *bias, *residual;
+    const float *sums, *bias, *scale, *shift, *residual, *mask;
     float *y;
     int64_t rows, count, sums_step, y_step;               /* floats of a row; from row to row */
     int bias_step, relu;
@@ -137,8 +142,10 @@ static inline __attribute__((always_inline)) void tile_finish_rows(const tile_re
             const int64_t i = smaller(next, last), at = r * t->y_step + i;
             vf sum = vf_load(t->sums + r * t->sums_step + i);
             if (t->bias) sum = sum + (t->bias_step ? vf_load_run(t->bias + i, masked ? count : VF) : same);
+            if (t->scale) sum = vf_fma(sum, vf_set1(*t->scale), vf_set1(*t->shift));
             if (t->residual) sum = sum + vf_load_run(t->residual + at, masked ? count : VF);
-            if (t->relu) sum = vf_select((vi)(sum <= vf_set1(0)), vf_set1(0), sum);
+            if (t->relu) sum = vf_masked(sum, sum);
+            if (t->mask) sum = vf_masked(sum, vf_load_run(t->mask + at, masked ? count : VF));
             if (masked) vf_store_first(t->y + at, sum, (int)count);
             else vf_store(t->y + at, sum);
         }

@@ -110,6 +110,15 @@ static void winograd_batch_input(const winograd_plan *p, const float *x, int64_t
     }
 }
 
+/* What a group of images is read from and written to. NULL: absent. */
+typedef struct { const float *x, *residual, *mask; float *y; } winograd_rows;
+
+static inline winograd_rows winograd_rows_of(const winograd_forward_args *a, const job *j) {
+    return (winograd_rows){.x = a->x.p + j->group * a->x.stride, .y = a->y.p + j->group * a->y.stride,
+                           .residual = a->residual.p ? a->residual.p + j->group * a->residual.stride : NULL,
+                           .mask = a->mask.p ? a->mask.p + j->group * a->mask.stride : NULL};
+}
+
 /* M of the filters [filter, filter + filters), both multiples of 16. */
 static void winograd_batch_product(const winograd_plan *p, int64_t filter, int64_t filters, int64_t channel, int64_t channels,
                                    int64_t tiles) {
@@ -129,16 +138,21 @@ static void winograd_batch_product(const winograd_plan *p, int64_t filter, int64
         }
 }
 
-/* y of one tile and filter, with the epilogue; m: element 0. */
-static void winograd_batch_output(const winograd_plan *p, int64_t tile, int64_t filter, const float *m, float *y,
-                                  const float *residual) {
+/* y of one filter in so many tiles, with the epilogue: their rows r and r + 2, each from left to right as it lies in memory.
+   m: element 0. */
+INLINE void winograd_batch_rows(const winograd_plan *p, int64_t tile, int64_t tiles, int64_t filter, const float *m,
+                                const winograd_rows *g, const int r) {
     const winograd_forward_args *a = p->a;
-    const int64_t top = tile / p->across * WINOGRAD_OUT, left = tile % p->across * WINOGRAD_OUT;
-    const int64_t rows = a->out_height - top, columns = a->out_width - left;
-    const int64_t at = ((filter * a->out_height + top) * a->out_width + left) * IMAGES;
     const vf bias = vf_set1(a->bias ? ((const float *)a->bias)[filter] : -0.0f);
-    for (int piece = 0; piece < IMAGES; piece += VF)
-        UNROLL for (int r = 0; r < 2; r++) {
+    const vf scale = vf_set1(a->scale ? ((const float *)a->scale)[filter] : 1.0f);
+    const vf shift = vf_set1(a->scale ? ((const float *)a->shift)[filter] : -0.0f);
+    int64_t down = tile / p->across, across = tile % p->across;
+    for (int64_t t = 0; t < tiles; t++, m += IMAGES) {
+        const int64_t top = down * WINOGRAD_OUT, left = across * WINOGRAD_OUT;
+        const int64_t rows = a->out_height - top, columns = a->out_width - left;
+        const int64_t at = ((filter * a->out_height + top) * a->out_width + left) * IMAGES;
+        if (++across == p->across) across = 0, down++;
+        for (int piece = 0; piece < IMAGES; piece += VF) {
             vf out[2][4];
             winograd_output_rows(m + piece, p->m_step, r, out);
             UNROLL for (int k = 0; k < 2; k++) {
@@ -146,20 +160,27 @@ static void winograd_batch_output(const winograd_plan *p, int64_t tile, int64_t 
                 UNROLL for (int q = 0; q < 4; q++) {
                     if (r + 2 * k >= rows || q >= columns) continue;
                     vf value = out[k][q] + bias;
-                    if (residual) value = value + vf_load(residual + line + q * IMAGES);
-                    if (a->relu) value = vf_select((vi)(value <= vf_set1(0)), vf_set1(0), value);
-                    vf_store(y + line + q * IMAGES, value);
+                    if (a->scale) value = vf_fma(value, scale, shift);
+                    if (g->residual) value = value + vf_load(g->residual + line + q * IMAGES);
+                    if (a->relu) value = vf_masked(value, value);
+                    if (g->mask) value = vf_masked(value, vf_load(g->mask + line + q * IMAGES));
+                    vf_store(g->y + line + q * IMAGES, value);
                 }
             }
         }
+    }
+}
+
+static void winograd_batch_output(const winograd_plan *p, int64_t tile, int64_t tiles, int64_t filter, const float *m,
+                                  const winograd_rows *g) {
+    winograd_batch_rows(p, tile, tiles, filter, m, g, 0);
+    winograd_batch_rows(p, tile, tiles, filter, m, g, 1);
 }
 
 static void winograd_batch(const winograd_forward_args *a, const job *j) {
     const winograd_plan p = winograd_plan_of(a, j->scratch);
     const int64_t plane = a->height * a->width * IMAGES, row = p.block * IMAGES;
-    const float *x = a->x.p + j->group * a->x.stride;
-    const float *residual = a->residual.p ? a->residual.p + j->group * a->residual.stride : NULL;
-    float *y = a->y.p + j->group * a->y.stride;
+    const winograd_rows g = winograd_rows_of(a, j);
     const slice s = slice_of(j, p.tiles, p.block);
     for (int64_t tile = s.begin; tile < s.end; tile += p.block) {
         const int64_t tiles = smaller(p.block, s.end - tile);
@@ -168,12 +189,11 @@ static void winograd_batch(const winograd_forward_args *a, const job *j) {
             for (int64_t c = 0; c < a->channels; c += p.channels) {
                 const int64_t channels = smaller(p.channels, a->channels - c);
                 if (f == 0 || p.channels < a->channels)
-                    winograd_batch_input(&p, x + c * plane, channels, tile, tiles, p.v, row);
+                    winograd_batch_input(&p, g.x + c * plane, channels, tile, tiles, p.v, row);
                 winograd_batch_product(&p, f, filters, c, channels, tiles);
             }
             for (int64_t i = 0; i < smaller(filters, a->filters - f); i++)
-                for (int64_t t = 0; t < tiles; t++)
-                    winograd_batch_output(&p, tile + t, f + i, p.m + i * row + t * IMAGES, y, residual);
+                winograd_batch_output(&p, tile, tiles, f + i, p.m + i * row, &g);
         }
     }
 }

@@ -126,27 +126,32 @@ static void winograd_image_products(const winograd_image_plan *q, int64_t filter
     }
 }
 
-/* Pixels of 16 filters at most, turned and finished; y, residual: the first pixel of the first filter. */
-static void winograd_image_pixels(const winograd_forward_args *a, const float *strip, int64_t filter, int64_t count, float *y,
-                                  const float *residual) {
+/* Pixels of 16 filters at most, turned and finished; first: where y's first one of the first filter is. */
+static void winograd_image_pixels(const winograd_forward_args *a, const float *strip, int64_t filter, int64_t count,
+                                  const winograd_rows *g, int64_t first) {
     const int64_t plane = a->out_height * a->out_width, filters = smaller(16, a->filters - filter);
     float turned[16 * 16];
     for (int64_t i = 0; i < count; i += 16) {
         transpose_block(turned, 16, strip + i * 16, 16, smaller(16, count - i), 16);
         for (int64_t f = 0; f < filters; f++) {
             const vf bias = vf_set1(a->bias ? ((const float *)a->bias)[filter + f] : -0.0f);
+            const vf scale = vf_set1(a->scale ? ((const float *)a->scale)[filter + f] : 1.0f);
+            const vf shift = vf_set1(a->scale ? ((const float *)a->shift)[filter + f] : -0.0f);
             for (int64_t k = 0; k < smaller(16, count - i); k += VF) {
                 vf value = vf_load(turned + f * 16 + k) + bias;
-                if (residual) value = value + vf_load_run(residual + f * plane + i + k, count - i - k);
-                if (a->relu) value = vf_select((vi)(value <= vf_set1(0)), vf_set1(0), value);
-                vf_store_run(y + f * plane + i + k, value, count - i - k);
+                const int64_t at = first + f * plane + i + k, left = count - i - k;
+                if (a->scale) value = vf_fma(value, scale, shift);
+                if (g->residual) value = value + vf_load_run(g->residual + at, left);
+                if (a->relu) value = vf_masked(value, value);
+                if (g->mask) value = vf_masked(value, vf_load_run(g->mask + at, left));
+                vf_store_run(g->y + at, value, left);
             }
         }
     }
 }
 
-static void winograd_image_output(const winograd_image_plan *q, const rectangle *at, int64_t filter, const float *m, float *y,
-                                  const float *residual) {
+static void winograd_image_output(const winograd_image_plan *q, const rectangle *at, int64_t filter, const float *m,
+                                  const winograd_rows *g) {
     const winograd_forward_args *a = q->p.a;
     const int64_t top = at->line * WINOGRAD_OUT, left = at->cell * WINOGRAD_OUT, width = at->cells * WINOGRAD_OUT;
     const int64_t rows = smaller(at->lines * WINOGRAD_OUT, a->out_height - top), columns = smaller(width, a->out_width - left);
@@ -162,8 +167,8 @@ static void winograd_image_output(const winograd_image_plan *q, const rectangle 
             }
     const int64_t first = (filter * a->out_height + top) * a->out_width + left, whole = width == a->out_width;
     for (int64_t r = 0; r < (whole ? 1 : rows); r++)      /* whole rows lie in line */
-        winograd_image_pixels(a, q->strip + r * width * 16, filter, whole ? rows * columns : columns,
-                              y + first + r * a->out_width, residual ? residual + first + r * a->out_width : NULL);
+        winograd_image_pixels(a, q->strip + r * width * 16, filter, whole ? rows * columns : columns, g,
+                              first + r * a->out_width);
 }
 
 /* Parts are rows of tiles, or filters where there are few tiles. */
@@ -172,20 +177,18 @@ static void winograd_image(const winograd_forward_args *a, const job *j) {
     const int by_rows = down >= j->parts && across * down >= 4 * j->parts;
     const job whole = {.parts = 1};
     const slice rows = slice_of(by_rows ? j : &whole, down, 1), filters = slice_of(by_rows ? &whole : j, a->filters, 16);
-    const float *x = a->x.p + j->group * a->x.stride;
-    const float *residual = a->residual.p ? a->residual.p + j->group * a->residual.stride : NULL;
-    float *y = a->y.p + j->group * a->y.stride;
+    const winograd_rows g = winograd_rows_of(a, j);
     if (rows.begin >= rows.end || filters.begin >= filters.end) return;
     const winograd_image_plan q = winograd_image_plan_of(a, rows.end - rows.begin, j->scratch);
     for (int64_t line = rows.begin; line < rows.end; line += q.lines)
         for (int64_t cell = 0; cell < across; cell += q.cells) {
             const rectangle at = {line, smaller(q.lines, rows.end - line), cell, smaller(q.cells, across - cell)};
-            winograd_image_input(&q, x, &at);
+            winograd_image_input(&q, g.x, &at);
             for (int64_t f = filters.begin; f < filters.end; f += q.p.filters) {
                 const int64_t count = smaller(q.p.filters, filters.end - f);
                 winograd_image_products(&q, f, count, at.lines * at.cells);
                 for (int64_t i = 0; i < count; i += 16)
-                    winograd_image_output(&q, &at, f + i, q.p.m + i, y, residual);
+                    winograd_image_output(&q, &at, f + i, q.p.m + i, &g);
             }
         }
 }

@@ -55,6 +55,13 @@ def each_image(emit, inputs, outputs):
             strided_copy(emit, value, part, (size,), (1,), (1,), y_offset=image * size)
 
 
+def batch_norm_coefficients(emit, mean, variance, weight, bias, eps):
+    """(scale, shift) of a batch norm, made once where they follow from parameters that stay as they are."""
+    channels = mean.shape[0]
+    return emit.once("batch_norm_coefficients", dict(mean=mean, variance=variance, weight=weight, bias=bias),
+                     dict(scale=channels, shift=channels), channels=channels, eps=eps)
+
+
 def classes_first(emit, value):
     """A (m, C, ...) row as one (C, m, ...): what kernels with one class or channel axis read. Itself where m is 1."""
     shape = emit.shape(value)

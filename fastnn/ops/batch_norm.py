@@ -4,7 +4,7 @@ import numpy as np
 
 from ..graph import Spec, is_symbolic, op
 from . import _arguments as arguments
-from ._lowering import classes_first, images_first, in_mode, like_classes_first
+from ._lowering import batch_norm_coefficients, classes_first, images_first, in_mode, like_classes_first
 
 __all__ = ["batch_norm", "batch_norm_backward"]
 
@@ -43,9 +43,11 @@ def _(dys, x, outs):
 
 
 @_statistics.lower
-def _(emit, x, out):
+def _(emit, x, out, eps=0.0, **coefficients):
+    """coefficients: weight and bias, where scale and shift are wanted too."""
     rows = classes_first(in_mode(emit, "row"), x)
-    emit("batch_norm_statistics", mean=out[0], variance=out[1], x=rows, **_sizes(emit, x))
+    made = dict(zip(("mean", "variance", "scale", "shift"), out))
+    emit("batch_norm_statistics", x=rows, eps=eps, **made, **coefficients, **_sizes(emit, x))
 
 
 @op("batch_norm_apply", shape=lambda x, mean, variance, weight, bias, **attrs: x, rows=1)
@@ -66,13 +68,13 @@ def _(dy, x, mean, variance, weight, bias, out, *, eps, training):
 
 
 @_apply.lower
-def _(emit, x, mean, variance, weight, bias, out, *, eps, training, relu=0):
+def _(emit, x, mean, variance, weight, bias, out, *, eps, training, relu=0, residual=None, scale=None, shift=None):
     sizes = _sizes(emit, x)
-    scale, shift = emit.plain((sizes["channels"],)), emit.plain((sizes["channels"],))
-    emit("batch_norm_coefficients", scale=scale, shift=shift, mean=mean, variance=variance, weight=weight, bias=bias,
-         channels=sizes["channels"], eps=eps)
+    if scale is None:
+        scale, shift = batch_norm_coefficients(emit, mean, variance, weight, bias, eps)
     y = like_classes_first(emit, out)
-    emit("batch_norm_forward", y=y, x=classes_first(emit, x), scale=scale, shift=shift, relu=relu, **sizes)
+    emit("batch_norm_forward", y=y, x=classes_first(emit, x), scale=scale, shift=shift, relu=relu,
+         residual=None if residual is None else classes_first(emit, residual), **sizes)
     images_first(emit, out, y)
 
 
@@ -102,10 +104,11 @@ def _backward(dy, x, mean, variance, weight, dbias, dweight, *, eps, training):
 
 
 @_backward.lower
-def _(emit, dy, x, mean, variance, weight, dbias, dweight, out, *, eps, training):
+def _(emit, dy, x, mean, variance, weight, dbias, dweight, out, *, eps, training, mask=None):
     dx = like_classes_first(emit, out)
     emit("batch_norm_backward", dx=dx, dy=classes_first(emit, dy), x=classes_first(emit, x), mean=mean, variance=variance,
-         weight=weight, dbias=dbias, dweight=dweight, training=int(training), eps=eps, **_sizes(emit, x))
+         weight=weight, dbias=dbias, dweight=dweight, training=int(training), eps=eps,
+         mask=None if mask is None else classes_first(emit, mask), **_sizes(emit, x))
     images_first(emit, out, dx)
 
 

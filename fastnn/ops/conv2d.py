@@ -6,7 +6,7 @@ import numpy as np
 from .. import backend
 from ..graph import Spec, op
 from . import _arguments as arguments
-from ._lowering import classes_first, each_image, in_mode
+from ._lowering import batch_norm_coefficients, classes_first, each_image, in_mode
 from ._window import batched, padded, taps, unbatched
 
 __all__ = ["conv2d", "conv2d_backward", "conv2d_backward_input", "conv2d_backward_weight"]
@@ -49,17 +49,20 @@ def _(dy, x, weight, bias, out, **attrs):
 
 
 @_conv2d.lower
-def _(emit, x, weight, bias, out, *, stride, padding, dilation, groups, algorithm="auto", relu=0, residual=None):
+def _(emit, x, weight, bias, out, *, stride, padding, dilation, groups, algorithm="auto", relu=0,
+      residual=None, norm=None):
     sizes = _sizes(emit, x, out, weight.shape[2:], stride, padding, dilation, groups)
+    scale, shift = batch_norm_coefficients(emit, *norm) if norm else (None, None)
+    ends = dict(bias=bias, scale=scale, shift=shift, relu=relu)
     if algorithm == "auto" and _is_winograd(sizes, sizes["out_height"], sizes["out_width"]):
         packed = _transformed(emit, weight, 0)
         for (x, residual_part), (y,) in each_image(emit, (x, residual), (out,)):
-            _emit_winograd(emit, y, x, packed, padding, bias=bias, residual=residual_part, relu=relu)
+            _emit_winograd(emit, y, x, packed, padding, residual=residual_part, **ends)
         return
     packed = emit.packed("conv2d_pack", weight, _packed_floats(weight), channels=sizes["channels"], filters=sizes["filters"],
                          kernel=sizes["kernel"], groups=groups)
     for (x, residual_part), (y,) in each_image(emit, (x, residual), (out,)):
-        emit("conv2d_forward", y=y, x=x, weight=weight, packed=packed, bias=bias, residual=residual_part, relu=relu, **sizes)
+        emit("conv2d_forward", y=y, x=x, weight=weight, packed=packed, residual=residual_part, **ends, **sizes)
 
 
 def _sizes(emit, x, y, kernel, stride, padding, dilation, groups):
@@ -90,10 +93,10 @@ def _transformed(emit, weight, flip):
                          filters=filters, flip=flip)
 
 
-def _emit_winograd(emit, y, x, packed, padding, bias=None, residual=None, relu=0):
+def _emit_winograd(emit, y, x, packed, padding, relu=0, **ends):
     (_, channels, height, width), (_, filters, out_height, out_width) = emit.shape(x), emit.shape(y)
-    emit("winograd_forward", y=y, x=x, packed=packed, bias=bias, residual=residual, relu=relu, channels=channels, height=height,
-         width=width, filters=filters, out_height=out_height, out_width=out_width, padding=padding)
+    emit("winograd_forward", y=y, x=x, packed=packed, relu=relu, channels=channels, height=height, width=width, filters=filters,
+         out_height=out_height, out_width=out_width, padding=padding, **ends)
 
 
 def _packed_floats(weight):
@@ -125,15 +128,15 @@ def _(ddx, dy, weight, out, *, size, **attrs):
 
 
 @_conv2d_backward_input.lower
-def _(emit, dy, weight, out, *, size, stride, padding, dilation, groups, algorithm="auto"):
+def _(emit, dy, weight, out, *, size, stride, padding, dilation, groups, algorithm="auto", residual=None, mask=None):
     sizes = _sizes(emit, out, dy, weight.shape[2:], stride, padding, dilation, groups)
     if algorithm == "auto" and _is_winograd(dict(sizes, channels=sizes["filters"], filters=sizes["channels"]), *size):
         packed = _transformed(emit, weight, 1)
-        for (dy,), (dx,) in each_image(emit, (dy,), (out,)):
-            _emit_winograd(emit, dx, dy, packed, tuple(2 - p for p in padding))
+        for (dy, other, low), (dx,) in each_image(emit, (dy, residual, mask), (out,)):
+            _emit_winograd(emit, dx, dy, packed, tuple(2 - p for p in padding), residual=other, mask=low)
         return
-    for (dy,), (dx,) in each_image(emit, (dy,), (out,)):
-        emit("conv2d_backward_input", dx=dx, dy=dy, weight=weight, **sizes)
+    for (dy, other, low), (dx,) in each_image(emit, (dy, residual, mask), (out,)):
+        emit("conv2d_backward_input", dx=dx, dy=dy, weight=weight, residual=other, mask=low, **sizes)
 
 
 def _weight_spec(dy, x, *, kernel, stride, padding, dilation, groups, algorithm="auto"):

@@ -37,9 +37,9 @@ def _(ddx, dy, weight, out):
 
 
 @_linear_backward_input.lower
-def _(emit, dy, weight, out):
-    emit("linear_backward_input", dx=out, dy=dy, weight=weight, positions=emit.prod(emit.shape(dy)[:-1]),
-         in_features=weight.shape[1], out_features=weight.shape[0])
+def _(emit, dy, weight, out, residual=None, mask=None):
+    emit("linear_backward_input", dx=out, dy=dy, weight=weight, residual=residual, mask=mask,
+         positions=emit.prod(emit.shape(dy)[:-1]), in_features=weight.shape[1], out_features=weight.shape[0])
 
 
 @op("linear_backward_weight", shape=lambda dy, x: Spec((dy.shape[-1], x.shape[-1]), dy.dtype), mode="reduce", rows=2)

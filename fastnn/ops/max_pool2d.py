@@ -57,10 +57,10 @@ def _max_pool2d_backward(dy, x, *, kernel, stride, padding, dilation, out_size):
 
 
 @_max_pool2d_backward.lower
-def _(emit, dy, x, out, *, out_size, **window):
+def _(emit, dy, x, out, *, out_size, mask=None, **window):
     sizes = _sizes(emit, x, out_size)
-    for (dy, x), (dx,) in each_image(emit, (dy, x), (out,)):
-        emit("max_pool2d_backward", dx=dx, dy=dy, x=x, **sizes, **window)
+    for (dy, x, low), (dx,) in each_image(emit, (dy, x, mask), (out,)):
+        emit("max_pool2d_backward", dx=dx, dy=dy, x=x, mask=low, **sizes, **window)
 
 
 def max_pool2d(x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False):

@@ -131,16 +131,20 @@ lstm_forward  of x (steps, in_features), per image, for times t = 0 .. steps - 1
                 c = f c + i g,  y[t] = h = o tanh c
             hidden units; weights (4 hidden, ...) with the gates' rows in this order (PyTorch's), packed by recurrent_pack. h0, c0
             (NULL: zeros) are h and c before the first time, h and c those after the last. saved (steps, 6, hidden): i, f, g, o,
-            c, tanh c. NULL leaves out y, h, c, saved, or a bias. Order of a sum: chains of 256 along x[t], then along h, each
-            added to those before it, then the sum of the biases.
+            c, tanh c; cells (steps, hidden): c. NULL leaves out y, cells, h, c, saved, or a bias. Order of a sum: chains of 256
+            along x[t], then along h, each added to those before it, then the sum of the biases. products (steps, 4 hidden):
+            weight_ih x made before by linear_forward, the same bits (NULL: not). One call does the `count` times from the
+            first-th on, of which it can cut only a single one into parts; for first > 0 y and cells hold the times before.
 lstm_backward  from dy, dh, dc (of y, h, c; NULL: zeros): dgates (steps, 4, hidden), the gradient of what the four functions are
-            applied to; dh0, dc0; before (steps, hidden), the h that each time began with: weight_hh's gradient is then
-            linear_backward_weight of dgates and before, weight_ih's that of dgates and x. packed_hh is packed with transposed = 1.
-            Chains of 256 along the gates' rows. NULL leaves out before, dh0, dc0.
+            applied to; totals (4, hidden), its sum over the steps in the order of the backward; dh0, dc0; before (steps,
+            hidden), the h that each time began with: weight_hh's gradient is then linear_backward_weight of dgates and before,
+            weight_ih's that of dgates and x. packed_hh is packed with transposed = 1. Chains of 256 along the gates' rows.
+            NULL leaves out before, totals, dh0, dc0.
 gru_forward   the same with r, z = sigmoid(weight_ih x[t] + weight_hh h + (bias_ih + bias_hh)), rows r, z, n:
                 nh = weight_hh h + bias_hh,  n = tanh(weight_ih x[t] + bias_ih + r nh),  y[t] = h = n + z (h - n)
             saved (steps, 4, hidden): r, z, n, nh.
-gru_backward  dx_gates (steps, 3, hidden), the gradient of weight_ih x[t], and dgates, of weight_hh h.
+gru_backward  dx_gates (steps, 3, hidden), the gradient of weight_ih x[t], and dgates, of weight_hh h; totals (4, hidden): of
+            r, z, n, nh.
 rnn_forward   h = tanh or relu of (weight_ih x[t] + weight_hh h + (bias_ih + bias_hh)).
 recurrent_pack  weight (gates * units, in_features) as packed[gate][unit / 16][k][unit % 16], zeros past the last unit; transposed:
             weight is (in_features, units), gates 1. gates * ceil(units / 16) * 16 * in_features floats.

@@ -149,6 +149,8 @@ case("flatten", lambda a: F.flatten(a, 1), rows(3, 4), exact=True, bits=True)
 case("squeeze", lambda a: F.squeeze(F.unsqueeze(a, 1), 1) * 2.0, rows(4), exact=True)
 case("permute", lambda a: F.permute(a, 0, 3, 1, 2), rows(3, 4, 5), exact=True, bits=True)
 case("permute-batch", lambda a: F.permute(a, 1, 0, 2), rows(3, 4), exact=True, bits=True)
+_around = lambda a: F.transpose(F.transpose(a, 0, 1), 0, 1)        # plain arrays, beside a chain of groups    # noqa: E731
+case("permute-batch-around", lambda a, w: _around(F.linear(_around(a), w)), rows(9, 4), weight(6, 4), exact=True)
 case("transpose", lambda a: F.transpose(a, 1, 2), rows(3, 4), exact=True, bits=True)
 for _id, _index in (("column", (slice(None), 0)), ("backwards", (slice(None), -1, slice(None, None, -2))),
                     ("range", (slice(None), slice(1, 3))), ("rest", (Ellipsis, None, slice(2)))):

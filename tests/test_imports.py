@@ -146,7 +146,7 @@ def test_import_time(tmp_path):
 def test_every_public_name_is_there():
     for name in """Sequential Model Module Input Parameter Scalar Residual Concat ModuleList Identity Flatten Reshape Rescaling
             Conv2d Linear MaxPool2d AvgPool2d AdaptiveAvgPool2d BatchNorm1d BatchNorm2d Dropout ReLU LeakyReLU Sigmoid
-            Tanh Softmax LogSoftmax SGD Adam AdamW Loss CrossEntropyLoss NLLLoss MSELoss cross_entropy nll mse load
+            RNN GRU LSTM Tanh Softmax LogSoftmax SGD Adam AdamW Loss CrossEntropyLoss NLLLoss MSELoss cross_entropy nll mse load
             load_training_state manual_seed set_num_threads get_num_threads show_config no_grad op check_op EarlyStopping
             ModelCheckpoint LearningRateScheduler ReduceLROnPlateau CSVLogger LambdaCallback TerminateOnNaN Callback
             History optim functional""".split():

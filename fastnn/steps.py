@@ -48,7 +48,7 @@ def _make(model, x, y, weighted, train, rows):
     n = x[0].shape[0] if rows is None else rows
     optimizer = compiled.optimizer if train else None
     structure = optimizer.structure(model.known_parameters()) if train else None
-    entry = model.cached(("step", id(compiled), train, shapes, structure), lambda: {})
+    entry = model.cached(("step", compiled, train, shapes, structure), lambda: {})
     found = entry.get("free") or entry.get(n)
     moved = []
 

@@ -259,7 +259,7 @@ def test_two_python_threads_and_fork(threads):
 
 
 def python(code, **environment):
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, **environment})
+    return subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, env={**os.environ, **environment})
 
 
 def test_overrides():

@@ -366,3 +366,13 @@ def test_resumed_training_gives_the_same_bytes(tmp_path):
     resumed.fit(X, LABELS, batch_size=20, epochs=4, initial_epoch=2, verbose=0)
     for name, array in whole.state_dict().items():
         np.testing.assert_array_equal(resumed.state_dict()[name], array)
+
+
+def test_compiled_anew_many_times():
+    """A step belongs to one compile, whatever memory the next one's settings come to lie in."""
+    x, y = np.ones((4, 3), np.float32), np.zeros((4, 2), np.float32)
+    model = nn.Sequential(nn.Linear(3, 2))
+    plain = float((model.predict(x) ** 2).mean())
+    for factor in range(1, 30):
+        model.compile(loss=lambda y_pred, y_true: ((y_pred - y_true) ** 2).mean(1) * float(factor), optimizer=nn.SGD(lr=0.0))
+        assert model.train_on_batch(x, y) == pytest.approx(factor * plain, rel=1e-5)

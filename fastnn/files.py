@@ -290,6 +290,8 @@ def _check_specs(op, inputs, attrs, specs, n):
     stored = tuple(graph.Spec(graph.at(s.shape, n), s.dtype) for s in specs)
     if made != stored:
         raise ValueError(f"the saved graph is broken: {op.name} gives {list(made)}, the file says {list(stored)}")
+    from . import fits
+    fits.check(op, inputs, attrs, n)
 
 
 def _holder(entry, holders):

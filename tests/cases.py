@@ -376,6 +376,18 @@ for _id, _x, _weight, _a in (("plain", IMAGES, (5, 3, 3, 3), {}), ("filters", (2
          rows(*_x), weight(*_weight), *[weight(_weight[0], values=POSITIVE if i == 2 else "normal") for i in range(5)],
          gradient=False, special=False)
 
+# ---- what must stay apart: results with another reader, ends in another order, a residual that comes later
+case("ends-read-twice", lambda x, w: (lambda y: F.relu(y) * y)(F.conv2d(x, w, None, padding=1)), rows(*IMAGES),
+     weight(4, 3, 3, 3), exact=True)
+case("ends-read-again", lambda x, w: (lambda y: F.cat([F.relu(y + x), y], 1))(F.linear(x, w)), rows(6), weight(6, 6),
+     exact=True)
+case("ends-turned-round", lambda x, w: F.relu(F.conv2d(x, w, None, padding=1)) + x, rows(*IMAGES), weight(3, 3, 3, 3),
+     exact=True)
+case("ends-twice", lambda x, w: F.linear(x, w) + x + x * 2.0, rows(6), weight(6, 6), exact=True)
+case("ends-later", lambda x, w, v: (lambda y: F.relu(y + F.linear(x, v) * 2.0))(F.linear(x, w)), rows(6), weight(4, 6),
+     weight(4, 6), exact=True)
+case("chain-read-twice", lambda a: (lambda b: F.reshape(b, -1, 4) * F.reshape(F.exp(b), -1, 4))(a * 2.0 - 1.0), rows(3, 4))
+
 # ---- updates in place
 W, SGD = weight(37), dict(first=0, lr=0.1, momentum=0.0, dampening=0.0, weight_decay=0.0)
 update("sgd", "sgd", [W, W, None], SGD, nesterov=False)

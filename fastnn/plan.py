@@ -83,8 +83,10 @@ def fuse_gather(items, kept, inputs):
     -> (items left, {value: (input, order of its axes, scale, offset)})"""
     readers, imported, gone = uses(items, kept), {}, set()
     for source in inputs:
+        if not is_rows(source) or source.shape[0].coefficient != 1 or source.dtype == "int64":
+            continue
         value, axes, scale, offset = source, tuple(range(len(source.shape))), 1.0, -0.0     # x + -0.0 is x, whatever x's sign
-        while is_rows(source) and source.shape[0].coefficient == 1 and source.dtype != "int64" and len(readers.get(value, ())) == 1 and readers[value][0] is not None:
+        while len(readers.get(value, ())) == 1 and readers[value][0] is not None:
             item = readers[value][0]
             if item.op.name == "permute" and item.attrs["dims"][0] == 0 and (scale, offset) == (1.0, 0.0):
                 axes = tuple(axes[d] for d in item.attrs["dims"])

@@ -4,19 +4,18 @@ __version__ = "0.1.0"
 from . import backend, run                          # noqa: F401
 from . import functional                            # noqa: F401
 from .backend import get_num_threads, set_conv_algorithm, set_num_threads, show_config
-from .layers import *                               # noqa: F401,F403
 from .losses import CrossEntropyLoss, Loss, MSELoss, NLLLoss, cross_entropy, mse, nll
 from .module import Module
-from .optimizers import SGD, Adam, AdamW, Optimizer
 from .parameter import Buffer, Parameter, Scalar
 from .random import initial_seed, manual_seed
 
 _LATER = {"load": "saving", "load_training_state": "saving", "Input": "model", "Model": "model", "no_grad": "grad", "op": "userop",
-          "check_op": "userop", "optim": None, "callbacks": None, "datasets": None, "files": None}
+          "check_op": "userop", "SGD": "optimizers", "Adam": "optimizers", "AdamW": "optimizers", "Optimizer": "optimizers",
+          "optim": None, "callbacks": None, "datasets": None, "files": None, "layers": None}
 
 
 def __getattr__(name):
-    """What is seldom needed is imported when it is first used."""
+    """What not every program needs is imported when it is first used: layers (a loaded model has none), callbacks, files."""
     import importlib
     if name in _LATER:
         home = _LATER[name]
@@ -24,11 +23,14 @@ def __getattr__(name):
         globals()[name] = found = getattr(module, name) if home else module
         return found
     if name[:1].isupper():
-        callbacks = importlib.import_module(".callbacks", __name__)
-        if name in callbacks.__all__:
-            return getattr(callbacks, name)
+        for home in ("layers", "callbacks"):
+            module = importlib.import_module(f".{home}", __name__)
+            globals().update({public: getattr(module, public) for public in module.__all__})
+            if name in globals():
+                return globals()[name]
     raise AttributeError(f"module 'fastnn' has no attribute {name!r}")
 
 
 def __dir__():
-    return sorted({*globals(), *_LATER})
+    from . import callbacks, layers
+    return sorted({*globals(), *_LATER, *layers.__all__, *callbacks.__all__})

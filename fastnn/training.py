@@ -2,7 +2,7 @@
 update) is one run of a plan that steps.py makes; here is the loop around it, with Keras's arguments and meanings."""
 import numpy as np
 
-from . import losses, optimizers, random
+from . import losses, random
 
 __all__ = ["Trainable"]
 
@@ -12,7 +12,7 @@ class Compiled:
     [(name, function of the same)], `optimizer`."""
 
     def __init__(self, model, loss, optimizer, wanted, loss_weights):
-        from . import metrics
+        from . import metrics, optimizers
         self.loss, self.metrics = losses.resolve(loss, loss_weights), metrics.resolve_all(wanted, loss)
         self.optimizer = optimizers.resolve(optimizer).bind(model.parameters())
         self.names = [name for name, _ in self.metrics]

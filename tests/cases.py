@@ -386,6 +386,8 @@ case("ends-turned-round", lambda x, w: F.relu(F.conv2d(x, w, None, padding=1)) +
 case("ends-twice", lambda x, w: F.linear(x, w) + x + x * 2.0, rows(6), weight(6, 6), exact=True)
 case("ends-later", lambda x, w, v: (lambda y: F.relu(y + F.linear(x, v) * 2.0))(F.linear(x, w)), rows(6), weight(4, 6),
      weight(4, 6), exact=True)
+case("ends-of-two", lambda a, b, x, w: F.relu_backward(*[F.linear_backward_input(d, x, w) for d in (a, b)]), rows(5), rows(5),
+     rows(6), weight(5, 6), gradient=False, exact=True)
 case("chain-read-twice", lambda a: (lambda b: F.reshape(b, -1, 4) * F.reshape(F.exp(b), -1, 4))(a * 2.0 - 1.0), rows(3, 4))
 
 # ---- updates in place

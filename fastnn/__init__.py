@@ -11,7 +11,7 @@ from .random import initial_seed, manual_seed
 
 _LATER = {"load": "saving", "load_training_state": "saving", "Input": "model", "Model": "model", "no_grad": "grad", "op": "userop",
           "check_op": "userop", "SGD": "optimizers", "Adam": "optimizers", "AdamW": "optimizers", "Optimizer": "optimizers",
-          "optim": None, "callbacks": None, "datasets": None, "files": None, "layers": None}
+          "optim": None, "callbacks": None, "datasets": None, "files": None, "layers": None, "networks": None}
 
 
 def __getattr__(name):

@@ -1,4 +1,4 @@
-"""The command line, `python -m fastnn`: train, evaluate, predict, summary, profile, info; each a function of its arguments."""
+"""The command line, `python -m fastnn`: train, evaluate, predict, summary, profile, info, results; each a function of its arguments."""
 import argparse
 import sys
 
@@ -20,6 +20,7 @@ def main(arguments=None):
 
 
 def _parser():
+    from .results import FAMILIES
     parser = argparse.ArgumentParser(prog="python -m fastnn", description="Trains and runs neural networks on the CPU.")
     commands = parser.add_subparsers(required=True, metavar="command")
 
@@ -30,14 +31,19 @@ def _parser():
 
     data = dict(metavar="DIR", help="a folder of IDX files, gzipped or not: train-images*, train-labels*, t10k-images*, "
                                     "t10k-labels* (default: the handwritten digits in the package)")
-    added = command(train, "train a convolutional network, print its accuracy on held-out images, save it")
+    added = command(train, "train a convolutional network, or the network named, print what it has learned, save it")
+    added.add_argument("--model", choices=FAMILIES, metavar="NAME",
+                       help=f"the network of an example (fastnn/examples): {', '.join(FAMILIES)}; --data is then the folder that "
+                            "holds mnist/ and the like")
     added.add_argument("--data", **data)
-    added.add_argument("--epochs", type=_positive(int), help="passes over the training images (default: 15, with --data 3)")
-    added.add_argument("--batch-size", type=_positive(int), help="images a step (default: 32, with --data 64)")
-    added.add_argument("--lr", type=_positive(float), help="the highest learning rate (default: 0.002, with --data 0.05)")
+    added.add_argument("--epochs", type=_positive(int),
+                       help="passes over the training images (default: 15, with --data 3, with --model the example's own)")
+    added.add_argument("--batch-size", type=_positive(int), help="images a step (default: 32, with --data 64; not with --model)")
+    added.add_argument("--lr", type=_positive(float),
+                       help="the highest learning rate (default: 0.002, with --data 0.05; not with --model)")
     added.add_argument("--seed", type=int, default=0, help="of the first weights, the shuffling and the dropout (default: 0)")
     added.add_argument("--output", metavar="FILE",
-                       help="where to save (default: digits.safetensors, with --data model.safetensors)")
+                       help="where to save (default: digits.safetensors, with --data model.safetensors, with --model NAME.safetensors)")
 
     added = command(evaluate, "print a saved model's accuracy on held-out images")
     added.add_argument("model", help="a file that was saved by train or model.save")
@@ -53,6 +59,11 @@ def _parser():
     added = command(profile, "print time, GFLOP/s and share of each step of a saved model's plan")
     added.add_argument("model", help="a file that was saved by train or model.save")
     added.add_argument("--rows", type=_positive(int), default=64, help="rows of the batch (default: 64)")
+
+    added = command(results, "train the networks of the examples, print what they reach beside other tools in a table")
+    added.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(FAMILIES)} (default: all, which takes long)")
+    added.add_argument("--data", required=True, metavar="DIR", help="the folder that holds mnist/, faces/ and the like")
+    added.add_argument("--seed", type=int, default=0, help="of everything random (default: 0)")
 
     command(info, "print versions, backend, CPU target and threads")
     return parser
@@ -77,8 +88,10 @@ def _data(folder):
 
 
 def train(parsed):
-    """Trains the digits network, or MNIST's on a folder."""
+    """Trains the digits network, MNIST's on a folder, or an example's by name."""
     import fastnn
+    if parsed.model is not None:
+        return _train_example(parsed)
     from .examples import digits, mnist
     training_part, held_out = _data(parsed.data)
     images, labels = training_part
@@ -99,6 +112,26 @@ def train(parsed):
     print(f"saved: {output}. To load it in Python:\n\n"
           f"    import fastnn as nn\n    model = nn.load({output!r})\n"
           f"    model.predict(images).argmax(1)         # images: uint8 or float (N, {', '.join(map(str, images.shape[1:]))})")
+
+
+def _train_example(parsed):
+    """train --model NAME."""
+    from .results import example
+    if parsed.batch_size is not None or parsed.lr is not None:
+        raise ValueError(f"--batch-size and --lr are set by the example: see {example(parsed.model).__file__}")
+    model = example(parsed.model).train(parsed.data, epochs=parsed.epochs, seed=parsed.seed)
+    if hasattr(model, "save"):
+        output = parsed.output or f"{parsed.model}.safetensors"
+        model.save(output)
+        print(f"saved: {output}")
+
+
+def results(parsed):
+    """The table of what the examples reach; fails where a bar is not reached."""
+    from .results import run
+    missed = [f"{name}: {result.what}" for name, result in run(parsed.data, parsed.names, parsed.seed) if result.holds is False]
+    if missed:
+        raise ValueError(f"below the bar: {'; '.join(missed)}")
 
 
 def evaluate(parsed):

@@ -65,6 +65,13 @@ def load_idx_folder(folder):
     return _load_pair(folder, "train"), _load_pair(folder, "t10k", "test")
 
 
+def load_mnist(folder):
+    """MNIST (LeCun, Cortes; http://yann.lecun.com/exdb/mnist) from a folder of its IDX files or one that holds them in mnist/:
+    what load_idx_folder gives, 60,000 and 10,000 images (N, 1, 28, 28) uint8 in 0..255."""
+    inside = os.path.join(os.fspath(folder), "mnist")
+    return load_idx_folder(inside if os.path.isdir(inside) else folder)
+
+
 def _load_pair(folder, *splits):
     images_path, labels_path = _find(folder, splits, "images"), _find(folder, splits, "labels")
     images, labels = load_idx(images_path), load_idx(labels_path)

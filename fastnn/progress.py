@@ -20,6 +20,12 @@ def duration(seconds):
     return f"{minutes}m {seconds:02d}s" if minutes < 60 else f"{minutes // 60}h {minutes % 60:02d}m"
 
 
+def bar(done, total):
+    """'======      ': the share that is done, `BAR` characters wide."""
+    filled = BAR * done // total
+    return "=" * filled + " " * (BAR - filled)
+
+
 class Progress:
     """verbose: 0 nothing, "auto" or 1 a bar on a terminal and lines elsewhere, 2 lines. `epochs`: their number; `steps`: of
     one."""
@@ -43,9 +49,8 @@ class Progress:
         now = time.perf_counter()
         if now - self.drawn >= REDRAW_S and step < self.steps:
             self.drawn = now
-            filled = BAR * step // self.steps
             left = (now - self.started) / step * (self.steps - step)
-            self._draw(f"epoch {self.epoch + 1}/{self.epochs} [{'=' * filled}{' ' * (BAR - filled)}] {step}/{self.steps}  "
+            self._draw(f"epoch {self.epoch + 1}/{self.epochs} [{bar(step, self.steps)}] {step}/{self.steps}  "
                        f"{duration(left)} left  {figures(logs())}")
 
     def end(self, logs):

@@ -12,14 +12,6 @@ TARGETS = native.targets() if native else ()
 DATA = Path(os.environ.get("FASTNN_TEST_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data")
 
 
-def pytest_addoption(parser):
-    parser.addoption("--slow", action="store_true", help="run the tests marked slow too")
-
-
-def pytest_configure(config):
-    config.addinivalue_line("markers", "slow: takes long; runs with --slow")
-
-
 def pytest_sessionstart(session):
     if native is None and os.environ.get("FASTNN_BACKEND") != "reference":
         raise pytest.UsageError("the native module is missing; FASTNN_BACKEND=reference tests the reference alone")
@@ -27,13 +19,6 @@ def pytest_sessionstart(session):
 
 def pytest_report_header():
     return f"fastnn {nn.__version__}: backend {nn.backend.name}, targets tested here: {', '.join(TARGETS) or 'none'}"
-
-
-def pytest_collection_modifyitems(config, items):
-    if not config.getoption("--slow"):
-        for item in items:
-            if "slow" in item.keywords:
-                item.add_marker(pytest.mark.skip(reason="slow: run with --slow"))
 
 
 @pytest.fixture(params=TARGETS)

@@ -130,7 +130,8 @@ def test_what_import_loads():
     slow = {"json", "argparse", "logging", "pathlib", "typing", "zipfile", "csv", "inspect", "concurrent", "multiprocessing",
             "importlib.metadata", "numpy.random", "dataclasses", "urllib", "xml", "subprocess", "shutil", "tempfile"}
     assert not slow & (after - before)
-    seldom = {"callbacks", "saving", "files", "datasets", "cli", "summary", "drawing", "steps", "progress", "metrics"}
+    seldom = {"callbacks", "saving", "files", "datasets", "cli", "summary", "drawing", "steps", "progress", "metrics", "networks",
+              "results"}
     assert not {f"fastnn.{name}" for name in seldom} & after
 
 
@@ -149,7 +150,7 @@ def test_every_public_name_is_there():
             RNN GRU LSTM Tanh Softmax LogSoftmax SGD Adam AdamW Loss CrossEntropyLoss NLLLoss MSELoss cross_entropy nll mse load
             load_training_state manual_seed set_num_threads get_num_threads show_config no_grad op check_op EarlyStopping
             ModelCheckpoint LearningRateScheduler ReduceLROnPlateau CSVLogger LambdaCallback TerminateOnNaN Callback
-            History optim functional""".split():
+            History optim functional networks""".split():
         assert getattr(nn, name) is not None, name
         assert getattr(nn, name).__doc__, f"{name} has no docstring"
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):

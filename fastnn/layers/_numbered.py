@@ -54,7 +54,10 @@ class Numbered(Module):
 
     def __getitem__(self, index):
         layers = self.children()
-        return type(self)(layers[index]) if isinstance(index, slice) else layers[self._place(index)]
+        if not isinstance(index, slice):
+            return layers[self._place(index)]
+        container = next(c for c in type(self).__mro__ if Numbered in c.__bases__)      # a subclass may take other arguments
+        return container(layers[index])
 
     def __setitem__(self, index, layer):
         place = self._place(index)

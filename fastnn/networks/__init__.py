@@ -1,0 +1,17 @@
+"""The networks of the field under their names, one family a file, built of the package's layers. A file is imported when one
+of its classes is first used."""
+_HOMES = {"MLP": "mlp"}
+
+__all__ = list(_HOMES)
+
+
+def __getattr__(name):
+    if name not in _HOMES:
+        raise AttributeError(f"module 'fastnn.networks' has no attribute {name!r}; it has {', '.join(_HOMES)}")
+    import importlib
+    globals()[name] = found = getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+    return found
+
+
+def __dir__():
+    return sorted({*globals(), *_HOMES})

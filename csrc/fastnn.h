@@ -168,6 +168,7 @@ batch_norm_update  running = (1 - momentum) running + momentum * batch, the vari
 
 dropout     y[i] = keep(i) ? x[i] / (1 - p) : 0; keep(i) = u >= p, u = word (i & 3) of Philox4x32-10(key (seed, stream), counter
             (image lo, i >> 2, step lo, step hi)) >> 8, times 2^-24. The backward is the same kernel on dy.
+randn_like  y[i] = the standard normal quantile of u + 2^-25, u as dropout's.
 
 sgd         g += weight_decay w; v = first ? g : momentum v + (1 - dampening) g (v kept where velocity is not NULL);
             w -= lr (nesterov ? g + momentum v : v).                                            (PyTorch's SGD)

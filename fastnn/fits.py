@@ -26,7 +26,7 @@ PUBLIC = {
 }
 POOLS = {"max_pool2d": ("dilation",), "avg_pool2d": ("count_include_pad",)}
 PER_CHANNEL = {"batch_norm_apply": 1, "batch_norm_statistics": 1}           # inputs after the first are (channels,)
-ONE_INPUT = ("dropout",)                                                    # any shape; the others are numbers
+ONE_INPUT = ("dropout", "randn_like")                                      # any shape; the others are numbers
 
 
 def check(op, inputs, attrs, n):
@@ -39,7 +39,8 @@ def check(op, inputs, attrs, n):
     if op.name in PER_CHANNEL or op.name == "batch_norm_update":
         return _channels(op, shapes)
     if op.name in ONE_INPUT:
-        if any(s != () for s in shapes[1:]) or not 0 <= attrs["p"] < 1 or attrs["images"] not in (None, shapes[0][:1] and attrs["images"]):
+        if any(s != () for s in shapes[1:]) or not 0 <= attrs.get("p", 0) < 1 or \
+                attrs["images"] not in (None, shapes[0][:1] and attrs["images"]):
             raise ValueError(f"the saved graph is broken: {op.name} of {shapes}")
         return
     with g.Session(n) as session:

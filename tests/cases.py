@@ -260,6 +260,9 @@ case("batch_norm-folded", lambda x, w, b: F.batch_norm(x.reshape(-1, 4, 3), None
 for _p in (0.3, 0.5, 1.0):
     case(f"dropout-{_p}", F.dropout, rows(3, 5), p=_p, seed=3, step=(7 << 32) + 5, bits=_p == 0.5)
 case("dropout-wide", F.dropout, rows(3, 37), p=0.25, seed=(1 << 40) + 17, step=2)
+case("randn_like", F.randn_like, rows(3, 5), seed=3, step=(7 << 32) + 5, gradient=False)
+case("randn_like-wide", F.randn_like, rows(3, 37), seed=(1 << 40) + 17, step=2, gradient=False)
+case("randn_like-folded", lambda x: F.randn_like(x.reshape(-1, 5), seed=3, step=4), rows(3, 5), gradient=False)
 case("dropout-folded", lambda x: F.dropout(x.reshape(-1, 5), 0.3, seed=3, step=4), rows(3, 5))
 
 # ---- recurrent layers

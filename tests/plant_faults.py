@@ -121,8 +121,10 @@ FAULTS = [
     ("batch_norm_backward", "batch_norm.h", "k3, gradient - k2)", "k3, gradient)"),
     ("batch_norm_update", "batch_norm_flat.h", "(double)(a->count - 1)", "(double)a->count"),
     # random numbers, updates
-    ("dropout", "dropout.h", "round < 10", "round < 9"),
-    ("dropout", "dropout.h", "a[3] = (vu){0} + ((uint64_t)d->step >> 32);", "a[3] = (vu){0};"),
+    ("dropout", "philox.h", "round < 10", "round < 9"),
+    ("dropout", "philox.h", "a[3] = (vu){0} + ((uint64_t)k.step >> 32);", "a[3] = (vu){0};"),
+    ("randn_like", "randn_like.h", "w - 2.5f, middle", "w - 2.4f, middle"),
+    ("randn_like", "randn_like.h", "w < 5.0f", "w < 6.0f"),
     ("sgd", "sgd.h", "a->first ? g :", ""),
     ("adam", "adam.h", "vf_sqrt(v) / root", "vf_sqrt(v)"),
     # fusions and placement

@@ -266,7 +266,7 @@ def share(array, n, row):
 
 @pytest.mark.parametrize("name", PLANNED)
 def test_same_bits_alone_and_in_a_batch(name):
-    random = any(node.op.name == "dropout" for node in made(name, "forward").graph.nodes)
+    random = any("stream" in node.attrs for node in made(name, "forward").graph.nodes)
     for kind in kinds(cases.CASES[name]):
         graph, n = made(name, kind), 37
         outputs = row_wise(graph.graph)
@@ -473,6 +473,31 @@ def test_dropout_has_the_same_bits_everywhere(p, seed, step, threads, target):
             assert same(dropped(x[:n])[0], expected[:n])
     assert abs((mine == 0).mean() - p) < 0.02
     assert not same(dropped(x, step=step + 1)[0], mine) and not same(dropped(x, seed=seed + 1)[0], mine)
+
+
+def test_noise_has_the_same_bits_everywhere(threads, target):
+    """One noise, whatever the threads and the batch, the reference's but for rounding; a new one for each step, seed and node."""
+    x = np.zeros((130, 3, 29), np.float32)
+
+    def noise(rows=130, **numbers):
+        return F.randn_like(x[:rows], **{"seed": 5, "step": 1 << 33, **numbers})
+
+    expected = noise()
+    for count in (1, 3):
+        threads(count)
+        for n in (130, 1, 15, 16, 100):
+            assert same(noise(n), expected[:n])
+    wide = F.randn_like(x.astype(np.float64), seed=5, step=1 << 33)
+    np.testing.assert_allclose(expected, wide, rtol=2e-6)
+    assert abs(wide.mean()) < 0.03 and abs(wide.std() - 1) < 0.02 and abs((wide ** 4).mean() - 3) < 0.2
+    assert all(abs(np.corrcoef(wide.ravel(), noise(**other).ravel())[0, 1]) < 0.04 for other in ({"step": 1}, {"seed": 6}))
+    both = nn.Sequential(Noise(), Noise()).train()(x)
+    assert abs(both.std() - 2 ** 0.5) < 0.03
+
+
+class Noise(nn.Module):
+    def forward(self, x):
+        return x + F.randn_like(x)
 
 
 # ---- updates in place

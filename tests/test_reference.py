@@ -412,13 +412,17 @@ def naive_philox(counter, key):
     return c
 
 
-def naive_dropout_mask(shape, p, seed, step, stream=0):
-    mask = np.zeros(shape)
+def naive_uniforms(shape, seed, step, stream=0):
+    made = np.zeros(shape)
     for n in range(shape[0]):
         for i in range(int(np.prod(shape[1:]))):
             word = naive_philox((n, i >> 2, step & 0xFFFFFFFF, step >> 32), (seed & 0xFFFFFFFF, stream))[i & 3]
-            mask[n].reshape(-1)[i] = ((word >> 8) * 2.0 ** -24 >= p) / (1 - p)
-    return mask
+            made[n].reshape(-1)[i] = (word >> 8) * 2.0 ** -24
+    return made
+
+
+def naive_dropout_mask(shape, p, seed, step):
+    return (naive_uniforms(shape, seed, step) >= p) / (1 - p)
 
 
 # ---- the tests over the cases
@@ -517,9 +521,20 @@ def test_batch_norm_update(momentum):
     assert count == 3 and count.dtype == np.int64
 
 
+def test_noise_is_the_normal_quantile_of_uniform_numbers():
+    from statistics import NormalDist
+
+    from fastnn.ops.randn_like import quantile
+    expected = np.vectorize(NormalDist().inv_cdf)(naive_uniforms((3, 7), 5, 9) + 2.0 ** -25)
+    np.testing.assert_allclose(F.randn_like(np.zeros((3, 7)), seed=5, step=9), expected, rtol=1e-6)
+    u = (np.append([0, 1, 2, 7, 55, 10 ** 3, 113000, 114000, 10 ** 5], np.linspace(2 ** 17, 2 ** 23, 99).round()) + 0.5) * 2.0 ** -24
+    np.testing.assert_allclose(quantile(u), np.vectorize(NormalDist().inv_cdf)(u), rtol=1e-6)
+    np.testing.assert_array_equal(quantile(1 - u), -quantile(u))
+
+
 def test_philox_gives_the_published_numbers():
     """The known answers of Random123."""
-    from fastnn.ops.dropout import philox
+    from fastnn.ops._random import philox
 
     def words(counter, key):
         return [int(w[0]) for w in philox([np.array([c], np.uint64) for c in counter], key)]

@@ -19,3 +19,4 @@
 #include "adaptive_avg_pool2d.h"
 #include "batch_norm.h"
 #include "dropout.h"
+#include "randn_like.h"

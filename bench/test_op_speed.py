@@ -5,6 +5,7 @@ import pytest
 
 import fastnn as nn
 import fastnn.functional as F
+from convolutions import PASSES, SHAPES, Convolution
 from engines import ENGINES, TARGETS
 
 OURS = [*TARGETS, "reference"]
@@ -31,58 +32,25 @@ def engines(*names):
     return pytest.mark.parametrize("engine", names or [e for e in ENGINES if e in (*OURS, "torch")], indirect=True)
 
 
-# ---- convolution: N, H, C, O, k, padding
+# ---- convolution
 
-CONVOLUTIONS = [(64, 28, 1, 6, 5, 2), (64, 14, 6, 16, 5, 0), (64, 28, 1, 32, 3, 0), (64, 26, 32, 64, 3, 0),
-                (64, 32, 3, 32, 3, 1), (64, 32, 32, 32, 3, 1), (64, 16, 64, 64, 3, 1), (64, 8, 128, 128, 3, 1),
-                (64, 32, 16, 16, 3, 1), (64, 16, 32, 32, 3, 1), (64, 8, 64, 64, 3, 1), (16, 56, 64, 64, 3, 1),
-                (16, 28, 128, 128, 3, 1), (16, 14, 256, 256, 3, 1), (16, 56, 64, 256, 1, 0), (16, 28, 512, 128, 1, 0)]
-GEOMETRIES = {"1 image 28x28x1 to 6": (1, 28, 1, 6, 5, 2, {}), "1 image 32x32x32 to 32": (1, 32, 32, 32, 3, 1, {}),
-              "stride 2": (64, 32, 16, 32, 3, 1, {"stride": 2}), "dilation 2": (64, 16, 32, 32, 3, 2, {"dilation": 2}),
-              "groups 4": (64, 16, 32, 32, 3, 1, {"groups": 4}), "depthwise": (64, 16, 32, 32, 3, 1, {"groups": 32})}
-SHAPES = {f"{n}x{c}x{h}x{h} to {o} by {k}": (n, h, c, o, k, p, {}) for n, h, c, o, k, p in CONVOLUTIONS} | GEOMETRIES
 QUICK = {*list(SHAPES)[:2], "1 image 28x28x1 to 6", "stride 2"}
 
 
-def torch_convolution(part, x, weight, dy, padding, settings):
-    import torch
-    two = {k: [v, v] for k, v in settings.items() if k != "groups"}
-    stride, dilation = two.get("stride", [1, 1]), two.get("dilation", [1, 1])
-    if part == "forward":
-        return torch.nn.functional.conv2d(x, weight, None, stride, padding, dilation, settings.get("groups", 1))
-    mask = [part == "backward_input", part == "backward_weight", False]
-    return torch.ops.aten.convolution_backward(dy, x, weight, None, stride, [padding, padding], dilation, False, [0, 0],
-                                               settings.get("groups", 1), mask)[0 if mask[0] else 1]
-
-
 @engines(*[e for e in ENGINES if e != "onnxruntime"])
-@pytest.mark.parametrize("part", ["forward", "backward_input", "backward_weight"])
+@pytest.mark.parametrize("part", PASSES)
 @pytest.mark.parametrize("shape", [pytest.param(s, marks=() if s in QUICK else full) for s in SHAPES])
 def test_conv2d(shape, part, engine, measure):
-    n, h, c, o, k, padding, settings = SHAPES[shape]
-    groups, stride, dilation = (settings.get(key, 1) for key in ("groups", "stride", "dilation"))
-    out = (h + 2 * padding - dilation * (k - 1) - 1) // stride + 1
-    flops = 2 * n * out * out * o * k * k * (c // groups)
-    if engine == "reference" and flops > 5e7:
+    convolution = Convolution(*SHAPES[shape])
+    if engine == "reference" and convolution.flops > 5e7:
         pytest.skip("too large for the reference")
-    rng = np.random.default_rng(0)
-    x, weight, dy = normal(rng, n, c, h, h), normal(rng, o, c // groups, k, k), normal(rng, n, o, out, out)
-    x, weight, dy = tensors(engine, x, weight, dy)
     if engine.startswith("torch"):
         import torch
         torch.set_grad_enabled(False)
-
-        def run():
-            return torch_convolution(part, x, weight, dy, padding, settings)
-    elif part == "forward":
-        def run():
-            return F.conv2d(x, weight, None, padding=padding, **settings)
+        run = convolution.theirs(part, last=engine == "torch_last")
     else:
-        function = getattr(F, f"conv2d_{part}")
-
-        def run():
-            return function(dy, x, weight, padding=padding, **settings)
-    measure(f"conv2d {part} {shape}", run, flops=flops)
+        run = convolution.ours(part)
+    measure(f"conv2d {part} {shape}", run, flops=convolution.flops)
 
 
 # ---- linear: rows, inputs, outputs

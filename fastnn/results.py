@@ -5,7 +5,7 @@ import time
 from typing import NamedTuple
 
 # name on the command line -> module in fastnn/examples, in the order in which one learns
-FAMILIES = {"mlp": "mlp"}
+FAMILIES = {"perceptron": "perceptron", "mlp": "mlp"}
 
 
 class Result(NamedTuple):

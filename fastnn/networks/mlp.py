@@ -1,7 +1,7 @@
 """The multi-layer perceptron."""
 from ..layers import Dropout, Flatten, Linear, Sequential
-from ._check import activation as make_activation
-from ._check import positive
+from ..layers._check import integer
+from ._activation import make_activation
 
 __all__ = ["MLP"]
 
@@ -15,7 +15,7 @@ class MLP(Sequential):
     size below 1, an unknown activation."""
 
     def __init__(self, sizes, activation="relu", dropout=0.0):
-        sizes = [positive("MLP", f"sizes[{i}]", size) for i, size in enumerate(sizes)]
+        sizes = [integer("MLP", f"sizes[{i}]", size) for i, size in enumerate(sizes)]
         if len(sizes) < 2:
             raise ValueError(f"MLP: sizes must hold at least the numbers of inputs and outputs, got {sizes}")
         layers = [Flatten()]

@@ -124,8 +124,36 @@ def residual_layers():
             block(16, 16, 1), nn.ReLU(), nn.AvgPool2d(6), nn.Flatten(), nn.Linear(16, 10)]
 
 
+def mlp_layers():
+    return [nn.Flatten(), nn.Linear(784, 256), nn.ReLU(), nn.Linear(256, 128), nn.ReLU(), nn.Linear(128, 10)]
+
+
+def cifar_vgg_layers():
+    convolutions = [(3, 32), (32, 32), (32, 64), (64, 64), (64, 128), (128, 128)]
+    layers = []
+    for i, (channels, filters) in enumerate(convolutions):
+        layers += [nn.Conv2d(channels, filters, 3, padding=1), nn.ReLU(), *([nn.MaxPool2d(2)] if i % 2 else [])]
+    return [*layers, nn.Flatten(), nn.Linear(2048, 128), nn.ReLU(), nn.Linear(128, 10)]
+
+
+def resnet20_layers():
+    layers, channels = [nn.Conv2d(3, 16, 3, 1, 1, bias=False), nn.BatchNorm2d(16), nn.ReLU()], 16
+    for filters, stride in ((16, 1), (16, 1), (16, 1), (32, 2), (32, 1), (32, 1), (64, 2), (64, 1), (64, 1)):
+        layers += [block(channels, filters, stride), nn.ReLU()]
+        channels = filters
+    return [*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10)]
+
+
+def lstm_layers():
+    return [nn.Reshape(28, 28), nn.LSTM(28, 128, batch_first=True, return_sequences=False), nn.Linear(128, 10)]
+
+
+LAYERS = {"lenet5": lenet5_layers, "mnist_cnn": mnist_cnn_layers, "residual": residual_layers, "mlp": mlp_layers,
+          "cifar_vgg": cifar_vgg_layers, "resnet20": resnet20_layers, "lstm": lstm_layers}
+
+
 def sequential(name):
-    return nn.Sequential(*{"lenet5": lenet5_layers, "mnist_cnn": mnist_cnn_layers, "residual": residual_layers}[name]())
+    return nn.Sequential(*LAYERS[name]())
 
 
 def functional(name):

@@ -53,6 +53,74 @@ def test_conv2d(shape, part, engine, measure):
     measure(f"conv2d {part} {shape}", run, flops=convolution.flops)
 
 
+# ---- transposed convolution: N, H, C, O, k, stride, padding
+
+TRANSPOSED = [(64, 14, 16, 1, 4, 2, 1), (64, 7, 128, 64, 4, 2, 1), (64, 14, 64, 32, 3, 1, 1), (1, 7, 128, 64, 4, 2, 1)]
+
+
+@engines(*[e for e in ENGINES if e != "onnxruntime"])
+@pytest.mark.parametrize("part", ["forward", "backward_input", "backward_weight"])
+@pytest.mark.parametrize("shape", [TRANSPOSED[0], *(pytest.param(s, marks=full) for s in TRANSPOSED[1:])], ids=str)
+def test_conv_transpose2d(shape, part, engine, measure):
+    n, h, c, o, k, stride, padding = shape
+    out = (h - 1) * stride - 2 * padding + k
+    flops = 2 * n * h * h * c * o * k * k
+    if engine == "reference" and flops > 5e7:
+        pytest.skip("too large for the reference")
+    rng = np.random.default_rng(0)
+    x, weight, dy = normal(rng, n, c, h, h), normal(rng, c, o, k, k), normal(rng, n, o, out, out)
+    x, weight, dy = tensors(engine, x, weight, dy)
+    if engine.startswith("torch"):
+        import torch
+        torch.set_grad_enabled(False)
+        mask = [part == "backward_input", part == "backward_weight", False]
+
+        def run():
+            if part == "forward":
+                return torch.nn.functional.conv_transpose2d(x, weight, None, stride, padding)
+            return torch.ops.aten.convolution_backward(dy, x, weight, None, [stride] * 2, [padding] * 2, [1, 1], True, [0, 0], 1,
+                                                       mask)[0 if mask[0] else 1]
+    elif part == "forward":
+        def run():
+            return F.conv_transpose2d(x, weight, None, stride, padding)
+    else:
+        function = getattr(F, f"conv_transpose2d_{part}")
+
+        def run():
+            return function(dy, x, weight, stride, padding)
+    measure(f"conv_transpose2d {part} {n}x{c}x{h}x{h} to {o} by {k}", run, flops=flops)
+
+
+# ---- embedding: indices, rows of the table, numbers a row
+
+EMBEDDINGS = [((64, 64), 65, 64), ((64, 128), 10_000, 128), ((256, 32), 50_000, 300)]
+
+
+@engines()
+@pytest.mark.parametrize("part", ["forward", "backward"])
+@pytest.mark.parametrize("shape", [EMBEDDINGS[0], *(pytest.param(s, marks=full) for s in EMBEDDINGS[1:])], ids=str)
+def test_embedding(shape, part, engine, measure):
+    indices, rows, dim = shape
+    rng = np.random.default_rng(0)
+    x, weight = rng.integers(0, rows, indices), normal(rng, rows, dim)
+    x, weight, dy = tensors(engine, x, weight, normal(rng, *indices, dim))
+    if engine == "torch":
+        import torch
+        torch.set_grad_enabled(False)
+
+        def run():
+            return torch.nn.functional.embedding(x, weight) if part == "forward" else \
+                torch.ops.aten.embedding_dense_backward(dy, x, rows, -1, False)
+    elif part == "forward":
+        def run():
+            return F.embedding(x, weight)
+    else:
+        def run():
+            return F.embedding_backward(dy, x, weight)
+    count = int(np.prod(indices)) * dim
+    measure(f"embedding {part} {indices} of {rows}x{dim}", run, bytes=4 * (2 * count + (part == "backward") * rows * dim))
+
+
 # ---- linear: rows, inputs, outputs
 
 LINEAR = [(64, 400, 120), (1, 400, 120), (64, 784, 256), (1, 784, 256), (64, 9216, 128), (1, 9216, 128), (256, 1024, 1024)]

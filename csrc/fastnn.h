@@ -101,8 +101,9 @@ conv2d_forward   y[o, p, q] = relu(residual + fma(bias[o] + sum_{i,u,v} x[g(o) +
             result, or NULL (LANES 16 never needs it). bias, residual may be NULL; relu 0 or 1.
             Order of the sum: (block of input channels, u, v, channel in the block), blocks of 32 channels where u*v <= 9, 16
             where <= 25, else 8; 256 where the kernel is 1x1. One FMA chain from +0 a block, block sums added ascending.
-conv2d_backward_input   dx = mask <= 0 ? 0 : residual + the transpose of the forward: sum over (block of filters, u, v, filter),
-            blocks as above. residual, mask may be NULL here and below.
+conv2d_backward_input   dx = mask <= 0 ? 0 : relu(residual + fma(bias + the transpose of the forward, scale, shift)): sum over (block
+            of filters, u, v, filter), blocks as above. bias, scale and shift [channels] and relu: where it is a transposed
+            convolution's forward. residual, mask may be NULL here and below.
 conv2d_backward_weight  dweight[o, i, u, v] = sum over images and pixels of dy[o, p, q] x[...]: for each group ascending, for each
             block of output pixels (as many whole rows as hold 64; a row wider than 64 is cut after every 64) an FMA chain a
             lane, block sums added ascending a lane to +0, lanes past n dropped; at last a tree over lanes (i+8, i+4, i+2, i+1).
@@ -165,6 +166,11 @@ batch_norm_backward  training: dx = weight / sqrt(variance + eps) * (dy - dbias 
             the two sums (dbias, dweight then unused, may be NULL). weight NULL: 1. Then 0 where mask <= 0.
 batch_norm_update  running = (1 - momentum) running + momentum * batch, the variance unbiased (count / (count - 1), as PyTorch;
             count = elements a channel); num_batches_tracked (int64) += 1; momentum < 0: cumulative average 1 / (num_batches_tracked + 1).
+
+embedding_forward   y[t, d] = weight[x[t], d], t < positions, weight (embeddings, dim); x[t] is a float. Where it is no whole number of
+            [0, embeddings): zeros, and *error = 1 + the first such place, flat over the batch.
+embedding_backward  dweight[r, d] = sum over i < count, ascending, of dy[i, d] where x[i] is r; row padding_idx (-1: none) stays 0. x, dy
+            hold the whole batch in C order.
 
 dropout     y[i] = keep(i) ? x[i] / (1 - p) : 0; keep(i) = u >= p, u = word (i & 3) of Philox4x32-10(key (seed, stream), counter
             (image lo, i >> 2, step lo, step hi)) >> 8, times 2^-24. The backward is the same kernel on dy.

@@ -18,6 +18,8 @@ PUBLIC = {
     "log_softmax": lambda f, v, a: f["log_softmax"](v[0], a["dim"]),
     "leaky_relu": lambda f, v, a: f["leaky_relu"](v[0], **a),
     "conv2d": lambda f, v, a: f["conv2d"](*v, **a),
+    "embedding": lambda f, v, a: f["embedding"](*v, **a),
+    "conv_transpose2d": lambda f, v, a: f["conv_transpose2d"](*v, **a),
     "linear": lambda f, v, a: f["linear"](*v),
     "adaptive_avg_pool2d": lambda f, v, a: f["adaptive_avg_pool2d"](v[0], a["out_size"]),
     "lstm": lambda f, v, a: f["lstm"](v[0], *v[3:], *v[1:3], **a),

@@ -51,6 +51,14 @@ def uniform(shape, bound):
     return draw
 
 
+def normal(shape, std=1.0):
+    """float32 array, normal with mean 0 and this standard deviation."""
+    with _lock:
+        draw = generator().standard_normal(shape, dtype=np.float32)
+    draw *= np.float32(std)
+    return draw
+
+
 def permutation(n):
     """0 .. n-1 in random order, int64."""
     with _lock:

@@ -81,7 +81,11 @@ class Executable:
             return self.start([x], n).results()[0]
         if out is None:
             out = np.empty(shape, np.float32)
-        run(1, n, (x, None), (out,), None, None)
+        try:
+            run(1, n, (x, None), (out,), None, None)
+        except native.StepError:
+            self.start([x], n)                      # fails again, and says where
+            raise
         return out
 
     def quick_for(self, n):
@@ -217,23 +221,27 @@ class Run:
 
 
 def explain(plan, error, run):
-    """A failed check of a kernel as an error for people."""
-    step, code = error.step, error.code
-    failed = plan.steps[step]
-    if failed.kernel == "check_labels":
-        target, attrs, given = failed.node.inputs[0], failed.node.attrs, None
-        while target.node.op is not g.INPUT and len(target.node.inputs) == 1:       # (N, 1) squeezed to (N,), say
-            target = target.node.inputs[0]
-        for value, array in zip(plan.graph.inputs, run.inputs):         # (equal graphs share a plan: the node is its own)
-            if value is target:
-                given = np.asarray(array if run.index is None else np.asarray(array)[run.index], np.int64)
-        try:                                        # the reference finds the label again, and says which it is
-            if given is not None:
-                failed.node.op.reference(given.reshape(at(failed.node.inputs[0].shape, run.n)), **attrs)
-        except IndexError as found:
-            return found
-        return IndexError(f"target: label {code - 1} of the batch is not from 0 to {attrs['classes'] - 1}")
-    return RuntimeError(f"{failed.kernel} failed with code {code}")
+    """A failed check of a kernel as an error for people: the reference looks at the array again, and says which element it is."""
+    failed, n = plan.steps[error.step], run.n
+    node = failed.node
+    if not node.op.check:
+        return RuntimeError(f"{failed.kernel} failed with code {error.code}")
+    source, on_the_way = node.inputs[0], []
+    while source.node.op is not g.INPUT and len(source.node.inputs) == 1:           # (N, 1) squeezed to (N,), say
+        on_the_way.insert(0, source.node)
+        source = source.node.inputs[0]
+    for value, array in zip(plan.graph.inputs, run.inputs):             # (equal graphs share a plan: the node is its own)
+        if value is source:
+            array = np.asarray(array) if run.index is None else np.asarray(array)[run.index]
+            others = [np.zeros(at(v.shape, n), np.float32) for v in node.inputs[1:]]
+            try:
+                for step in on_the_way:
+                    array = step.op.reference(array, **{k: at(v, n) for k, v in step.attrs.items()})
+                array = array.astype(np.int64) if node.inputs[0].dtype == "int64" else array
+                node.op.reference(array, *others, **{k: at(v, n) for k, v in node.attrs.items()})
+            except IndexError as found:
+                return found
+    return IndexError(f"{node.op.name}: element {error.code - 1} of the batch is out of range")
 
 
 # ---- an op called on arrays: a plan of one node, through the same cache

@@ -10,6 +10,8 @@ def flops(node):
     per_row = int(np.prod([d.coefficient if isinstance(d, Batch) else d for d in out]))
     if node.op.name in ("conv2d", "linear"):
         return 2 * per_row * int(np.prod(node.inputs[1].shape[1:]))
+    if node.op.name == "conv_transpose2d":
+        return 2 * int(np.prod(node.inputs[0].shape[1:])) * int(np.prod(node.inputs[1].shape[1:]))
     if node.op.name == "matmul":
         return 2 * per_row * int(node.inputs[0].shape[-1])
     if node.op.name in ("lstm", "gru", "rnn"):

@@ -5,6 +5,7 @@ a test.
 `case(name, function, *inputs, ...)`: the function takes values (or arrays) for the inputs, and the keyword arguments.
     rows(3, 4)          an input with one row an image: (N, 3, 4)
     labels(5, ...)      integers below 5, (N, ...)
+    indices(5, ...)     the same as floats, as networks get them
     weight(5, 4)        a parameter
 exact=True: on small integers the float32 result is exact (sums and products); "forward": the gradient is not.
 bits=True: the result has the bits of NumPy's float32 (one correctly rounded operation an element).
@@ -31,8 +32,8 @@ class Input:
         shape = self.shape if self.kind == "weight" else (n, *self.shape)
         if self.kind == "count":
             return np.array(7)
-        if self.kind == "labels":
-            return rng.integers(0, self.classes, shape)
+        if self.kind in ("labels", "indices"):
+            return rng.integers(0, self.classes, shape).astype(np.int64 if self.kind == "labels" else np.float32)
         if self.values == "probabilities":
             p = rng.uniform(0.1, 1.0, shape)
             return (p / p.sum(axis=1, keepdims=True)).astype(np.float32)
@@ -63,6 +64,10 @@ def rows(*shape, values="normal"):
 
 def labels(classes, *shape):
     return Input("labels", shape, classes=classes)
+
+
+def indices(classes, *shape):
+    return Input("indices", shape, classes=classes)
 
 
 def weight(*shape, values="normal"):
@@ -227,6 +232,32 @@ case("conv2d-winograd-folded", lambda x, w, b: F.conv2d(x.reshape(-1, 16, 8, 8),
 case("conv2d-depthwise-relu", lambda x, w, b: F.relu(F.conv2d(x, w, b, 1, "same", 1, 5)), rows(5, 6, 7), weight(10, 1, 3, 3),
      weight(10), exact=True)
 
+# ---- transposed convolution
+for _id, _shape, _weight, _arguments in (
+        ("plain", IMAGES, (3, 5, 3, 3), {}), ("stride", (3, 4, 5), (3, 6, 4, 4), dict(stride=2, padding=1)),
+        ("1x1", IMAGES, (3, 18, 1, 1), {}), ("gaps", (2, 3, 4), (2, 3, 2, 2), dict(stride=3)),
+        ("sides", (2, 5, 6), (2, 3, 3, 3), dict(padding=(0, 2, 1, 0))),
+        ("output-padding", (2, 4, 3), (2, 20, 3, 3), dict(stride=(2, 3), padding=1, output_padding=1)),
+        ("whole-stride", (2, 4, 5), (2, 3, 2, 3), dict(dilation=(3, 2), output_padding=(2, 1))),
+        ("depthwise", (5, 4, 5), (5, 1, 3, 3), dict(stride=2, padding=1, groups=5)),
+        ("everything", (4, 4, 5), (4, 3, 3, 2), dict(stride=(2, 1), padding=(2, 1), output_padding=(1, 0), groups=2, dilation=(1, 2))),
+        ("blocks", (37, 4, 3), (37, 19, 3, 3), dict(stride=2)), ("filters", (2, 4, 5), (2, 49, 3, 3), dict(padding=1))):
+    case(f"conv_transpose2d-{_id}", F.conv_transpose2d, rows(*_shape), weight(*_weight),
+         weight(_weight[1] * _arguments.get("groups", 1)), exact=True, special="dilation" not in _arguments, **_arguments)
+case("conv_transpose2d-no-bias", F.conv_transpose2d, rows(*IMAGES), weight(3, 5, 3, 3), exact=True, stride=2)
+case("conv_transpose2d-relu", lambda x, w, b: F.relu(F.conv_transpose2d(x, w, b, 2, 1)), rows(*IMAGES), weight(3, 17, 4, 4), weight(17),
+     exact=True)
+case("conv_transpose2d-residual", lambda x, w, b, y: F.relu(y + F.conv_transpose2d(x, w, b, 2)), rows(3, 3, 4), weight(3, 2, 2, 2),
+     weight(2), rows(2, 6, 8), exact=True)
+case("conv_transpose2d-folded", lambda x, w, b: F.conv_transpose2d(x.reshape(-1, 1, 7, 8), w, b, 2), rows(*IMAGES), weight(1, 2, 3, 3),
+     weight(2), exact=True)
+case("conv_transpose2d-winograd", lambda x, w, b: F.relu(F.conv_transpose2d(x, w, b, padding=1)), rows(18, 8, 12), weight(18, 17, 3, 3),
+     weight(17), special=False)
+for _id, _x, _weight, _a in (("plain", IMAGES, (3, 5, 4, 4), dict(stride=2)), ("winograd", (18, 8, 12), (18, 17, 3, 3), {})):
+    case(f"conv_transpose2d-norm-{_id}", lambda x, w, b, m, v, c, d, _a=_a: F.relu(F.batch_norm(
+        F.conv_transpose2d(x, w, b, **_a), m, v, c, d)), rows(*_x), weight(*_weight),
+        *[weight(_weight[1], values=POSITIVE if i == 2 else "normal") for i in range(5)], gradient=False, special=False)
+
 # ---- pooling
 for _id, _shape, _a in (
         ("plain", (2, 8, 6), dict(kernel_size=2)), ("uneven", (3, 7, 9), dict(kernel_size=(2, 3), stride=(3, 2))),
@@ -264,6 +295,16 @@ case("randn_like", F.randn_like, rows(3, 5), seed=3, step=(7 << 32) + 5, gradien
 case("randn_like-wide", F.randn_like, rows(3, 37), seed=(1 << 40) + 17, step=2, gradient=False)
 case("randn_like-folded", lambda x: F.randn_like(x.reshape(-1, 5), seed=3, step=4), rows(3, 5), gradient=False)
 case("dropout-folded", lambda x: F.dropout(x.reshape(-1, 5), 0.3, seed=3, step=4), rows(3, 5))
+
+# ---- embedding
+for _id, _x, _table, _a in (("plain", (3,), (5, 4), {}), ("one", (), (7, 20), {}), ("wide", (2, 3), (4, 300), {}),
+                            ("padding", (4,), (5, 3), dict(padding_idx=-2))):
+    case(f"embedding-{_id}", F.embedding, indices(_table[0], *_x), weight(*_table), special=False, exact=True, bits=True, **_a)
+case("embedding-of-labels", F.embedding, labels(5, 3), weight(5, 4), special=False, exact=True, bits=True)
+case("embedding-folded", lambda x, w: F.embedding(x.reshape(-1, 2), w) * 2.0, indices(6, 4), weight(6, 17), special=False, exact=True)
+case("embedding-turned", lambda x, w: _around(F.embedding(F.transpose(x, 0, 1), w)), indices(6, 4), weight(6, 17), special=False,
+     exact=True)
+case("embedding_backward", F.embedding_backward, rows(3, 4), indices(5, 3), weight(5, 4), special=False, exact=True, padding_idx=1)
 
 # ---- recurrent layers
 for _kind, _gates in (("lstm", 4), ("gru", 3), ("rnn", 1)):
@@ -331,6 +372,13 @@ case("conv2d_backward-winograd", F.conv2d_backward, rows(18, 9, 12), rows(33, 9,
      gradient=False, special=False)
 case("conv2d_backward_weight", F.conv2d_backward_weight, rows(6, 3, 4), rows(4, 5, 7), weight(6, 2, 3, 3), exact=True,
      special=False, **_a)                           # its gradient convolves by dy, and NaN weights over padding have no rule
+_a = dict(stride=2, padding=1, output_padding=1, groups=2)
+case("conv_transpose2d_backward", F.conv_transpose2d_backward, rows(6, 6, 8), rows(4, 3, 4), weight(4, 3, 3, 3), gradient=False,
+     exact=True, **_a)
+case("conv_transpose2d_backward_input", F.conv_transpose2d_backward_input, rows(6, 6, 8), rows(4, 3, 4), weight(4, 3, 3, 3), exact=True,
+     **_a)
+case("conv_transpose2d_backward_weight", F.conv_transpose2d_backward_weight, rows(6, 6, 8), rows(4, 3, 4), weight(4, 3, 3, 3),
+     exact=True, special=False, **_a)
 case("linear_backward", F.linear_backward, rows(5), rows(6), weight(5, 6), gradient=False, exact=True)
 case("linear_backward_input", F.linear_backward_input, rows(5), rows(6), weight(5, 6), exact=True)
 case("linear_backward_weight", F.linear_backward_weight, rows(5), rows(6), weight(5, 6), exact=True)

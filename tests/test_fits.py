@@ -38,6 +38,26 @@ def test_what_fits_loads(tmp_path):
         assert np.array_equal(a, b)
 
 
+class Layers(nn.Module):
+    """The layers that Wide has no place for."""
+
+    def __init__(self):
+        super().__init__()
+        self.up, self.table = nn.ConvTranspose2d(2, 4, 3, 2, 1, 1, groups=2), nn.Embedding(3, 2, padding_idx=1)
+
+    def forward(self, x):
+        return self.up(x), self.table((x > 0.5) * 2.0)
+
+
+def test_more_that_fits_loads(tmp_path):
+    model, x = Layers(), np.random.default_rng(0).standard_normal((5, 2, 6, 5)).astype(np.float32)
+    before = model.predict(x)
+    model.save(tmp_path / "m.safetensors")
+    after = nn.load(tmp_path / "m.safetensors").predict(x)
+    for a, b in zip(before, after):
+        assert np.array_equal(a, b)
+
+
 def text_and_holders(layer, shape):
     model = nn.Sequential(layer)
     return files.graph_to_json(model.graph(shape)), {p.name: p for p in model.parameters()}

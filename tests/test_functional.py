@@ -21,6 +21,8 @@ def normal(*shape, dtype=np.float64):
 BACKWARD = [
     ("conv2d", (2, 4, 6, 5), [(6, 2, 3, 2)], dict(stride=(2, 1), padding=1, dilation=(1, 2), groups=2)),
     ("conv2d", (4, 6, 5), [(6, 4, 3, 2)], dict(padding="same")),
+    ("conv_transpose2d", (2, 4, 3, 5), [(4, 3, 3, 2)], dict(stride=(2, 1), padding=1, output_padding=(1, 0), groups=2)),
+    ("conv_transpose2d", (2, 3, 5), [(2, 3, 2, 2)], dict(dilation=2, output_padding=1)),
     ("linear", (3, 2, 4), [(5, 4)], {}), ("linear", (4,), [(5, 4)], {}),
     ("max_pool2d", (2, 2, 6, 5), [], dict(kernel_size=3, stride=2, padding=1, ceil_mode=True)),
     ("max_pool2d", (2, 6, 5), [], dict(kernel_size=2, dilation=2)),
@@ -48,7 +50,7 @@ def test_backward_functions(name, x, others, attributes):
         np.testing.assert_allclose((found[i] * along).sum(), slope, rtol=1e-5, atol=1e-7)
     if others:
         assert len(found) == 3 and getattr(F, name + "_backward_input")(dy, x, *others, **attributes).shape == x.shape
-        axes = (0, 2, 3) if dy.ndim == 4 else (1, 2) if name == "conv2d" else tuple(range(dy.ndim - 1))
+        axes = (0, 2, 3) if dy.ndim == 4 else (1, 2) if name.startswith("conv") else tuple(range(dy.ndim - 1))
         np.testing.assert_allclose(found[2], dy.sum(axis=axes), rtol=1e-12)
         np.testing.assert_array_equal(getattr(F, name + "_backward_weight")(dy, x, *others, **attributes), found[1])
 
@@ -241,6 +243,22 @@ ERRORS = [
     (lambda: F.conv2d(A, np.ones((3, 4, 1, 1)), stride=1.5), TypeError, "conv2d: stride must be an integer, it is 1.5"),
     (lambda: F.conv2d(A, np.ones((3, 4, 1, 1)), padding="full"), ValueError, "conv2d: padding must be .* 'full'"),
     (lambda: F.conv2d(A, np.ones((3, 4, 2, 2)), padding="same", stride=2), ValueError, "padding='same' needs stride 1"),
+    (lambda: F.conv_transpose2d(A, np.ones((3, 4, 2, 2))), ValueError,
+     r"conv_transpose2d: weight has 3 input channels \(shape \(3, 4, 2, 2\)\), the input has 4 channels"),
+    (lambda: F.conv_transpose2d(A, np.ones((4, 2, 2, 2)), groups=3), ValueError, "4 input channels, .* groups=3"),
+    (lambda: F.conv_transpose2d(A, np.ones((4, 2, 2, 2)), np.ones(4)), ValueError, r"conv_transpose2d: bias must have shape \(2,\)"),
+    (lambda: F.conv_transpose2d(A, np.ones((4, 2, 2, 2)), padding=5), ValueError, r"padding .* gives an output \(-1, -1\)"),
+    (lambda: F.conv_transpose2d(A, np.ones((4, 2, 2, 2)), stride=2, output_padding=2), ValueError,
+     r"output_padding \(2, 2\) must be smaller than stride \(2, 2\) or dilation \(1, 1\)"),
+    (lambda: F.conv_transpose2d_backward(A, A, np.ones((4, 3, 1, 1))), ValueError, r"grad_output must have shape \(2, 3, 8, 8\)"),
+    (lambda: F.embedding(np.array([[0, 1], [3, 1]]), np.ones((3, 2))), IndexError,
+     r"embedding: x\[1, 0\] is 3, indices must be whole numbers from 0 to 2 \(the table has 3 rows\)"),
+    (lambda: F.embedding(np.array([1 << 40]), np.ones((3, 2))), IndexError, r"x\[0\] is 1099511627776, "),
+    (lambda: F.embedding(np.array([0.5, np.nan]), np.ones((3, 2))), IndexError, r"x\[0\] is 0.5, "),
+    (lambda: F.embedding(np.array([1, np.nan]), np.ones((3, 2))), IndexError, r"x\[1\] is nan, "),
+    (lambda: F.embedding([0], np.ones(3)), ValueError, r"embedding: weight must have shape \(num_embeddings, embedding_dim\)"),
+    (lambda: F.embedding([0], np.ones((3, 2)), padding_idx=3), ValueError, "embedding: padding_idx 3 is no row of a table of 3"),
+    (lambda: F.embedding_backward(np.ones((2, 3)), [0, 1], np.ones((3, 2))), ValueError, r"grad_output must have shape \(2, 2\)"),
     (lambda: F.conv2d_backward(A, A, np.ones((3, 4, 1, 1))), ValueError, r"grad_output must have shape \(2, 3, 8, 8\)"),
     (lambda: F.linear(np.ones((2, 3)), np.ones((5, 4))), ValueError, r"linear: weight has 4 input features .* shape \(2, 3\)"),
     (lambda: F.max_pool2d(A, 9), ValueError, "max_pool2d: the window of 9 is larger than the height of 8"),

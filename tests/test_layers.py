@@ -18,6 +18,10 @@ BAD_ARGUMENTS = [
     (lambda: nn.Conv2d(4, 8, 3, padding="full"), "Conv2d: padding must be an integer, two, 'same' or 'valid', got 'full'"),
     (lambda: nn.Conv2d(4, 8, 3, stride=2, padding="same"), "Conv2d: padding='same' needs stride=1"),
     (lambda: nn.Conv2d(4, 8, 3, padding_mode="reflect"), "Conv2d: padding_mode"),
+    (lambda: nn.ConvTranspose2d(4, 8, 3, groups=3), "ConvTranspose2d: groups=3 does not divide in_channels=4"),
+    (lambda: nn.ConvTranspose2d(4, 8, 3, 2, output_padding=2), r"ConvTranspose2d: output_padding=\(2, 2\) must be smaller than stride"),
+    (lambda: nn.Embedding(0, 3), "Embedding: num_embeddings must be an integer >= 1, got 0"),
+    (lambda: nn.Embedding(4, 3, padding_idx=4), "Embedding: padding_idx must be a row of num_embeddings=4, got 4"),
     (lambda: nn.Linear(4, 0), "Linear: out_features must be an integer >= 1, got 0"),
     (lambda: nn.MaxPool2d(2, padding=2), "MaxPool2d: padding=2 is more than half of kernel_size=2"),
     (lambda: nn.AvgPool2d(0), "AvgPool2d: kernel_size"),
@@ -58,6 +62,9 @@ CASES = [
      (3, 8, 8, 8)),
     (nn.Conv2d(4, 2, 3, dilation=2, padding="valid"), lambda m: F.conv2d(X, m.weight.data, m.bias.data, dilation=2),
      (3, 2, 4, 4)),
+    (nn.ConvTranspose2d(4, 6, 4, 2, 1), lambda m: F.conv_transpose2d(X, m.weight.data, m.bias.data, 2, 1), (3, 6, 16, 16)),
+    (nn.ConvTranspose2d(4, 6, 3, 2, 1, 1, 2, False, 2), lambda m: F.conv_transpose2d(X, m.weight.data, None, 2, 1, 1, 2, 2),
+     (3, 6, 18, 18)),
     (nn.Linear(8, 5), lambda m: F.linear(X, m.weight.data, m.bias.data), (3, 4, 8, 5)),
     (nn.Linear(8, 5, bias=False), lambda m: F.linear(X, m.weight.data), (3, 4, 8, 5)),
     (nn.MaxPool2d(2), lambda m: F.max_pool2d(X, 2), (3, 4, 4, 4)),
@@ -125,8 +132,9 @@ def test_wrong_inputs_name_the_layer():
 def test_initialisation():
     nn.manual_seed(3)
     conv, linear = nn.Conv2d(8, 64, 5, groups=2), nn.Linear(300, 200)
+    up = nn.ConvTranspose2d(64, 8, 5, groups=2)
     for p, shape, fan_in in ((conv.weight, (64, 4, 5, 5), 100), (conv.bias, (64,), 100), (linear.weight, (200, 300), 300),
-                             (linear.bias, (200,), 300)):
+                             (linear.bias, (200,), 300), (up.weight, (64, 4, 5, 5), 100)):
         data, bound = p.data, fan_in ** -0.5
         assert p.shape == shape and p.dtype == np.float32 and p.requires_grad and p.grad is None
         assert abs(data).max() <= bound and abs(data).max() > 0.9 * bound

@@ -213,6 +213,35 @@ def test_conv2d(seed):
     np.testing.assert_array_equal(F.conv2d_backward_weight(dy, x, weight, **settings), got[1])
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_conv_transpose2d(seed):
+    rng = np.random.default_rng(seed)
+    groups, kernel = int(rng.choice([1, 1, 2, 4])), tuple(int(k) for k in rng.integers(1, 6, 2))
+    channels, filters = groups * int(rng.integers(1, 5)), groups * int(rng.integers(1, 6))
+    stride, dilation = (tuple(int(s) for s in rng.integers(1, high, 2)) for high in (4, 3))
+    settings = dict(stride=stride, padding=tuple(int(rng.integers(0, k)) for k in kernel), dilation=dilation, groups=groups,
+                    output_padding=tuple(int(rng.integers(0, max(s, d))) for s, d in zip(stride, dilation)))
+    x = normal(rng, int(rng.choice([1, 3, 17])), channels, *(int(s) for s in rng.integers(4, 9, 2)))
+    weight, bias = normal(rng, channels, filters // groups, *kernel), normal(rng, filters)
+    inputs = [tensor(a) for a in (x, weight, bias)]
+    theirs = TF.conv_transpose2d(*inputs, **settings)
+    near(F.conv_transpose2d(x, weight, bias, **settings), theirs.detach(), 1e-5)
+    dy, expected = backward_of(theirs, inputs, rng)
+    for got, want in zip(F.conv_transpose2d_backward(dy, x, weight, **settings), expected):
+        near(got, want, 1e-5)
+
+
+@pytest.mark.parametrize("shape, padding_idx", [((5,), None), ((19, 7), 3), ((2, 3, 4), -1)])
+def test_embedding(shape, padding_idx):
+    rng = np.random.default_rng(0)
+    x, weight = rng.integers(0, 11, shape), normal(rng, 11, 6)
+    t = tensor(weight)
+    theirs = TF.embedding(torch.from_numpy(x), t, padding_idx=padding_idx)
+    near(F.embedding(x, weight, padding_idx), theirs.detach(), 0)
+    dy, (dweight,) = backward_of(theirs, [t], rng)
+    near(F.embedding_backward(dy, x, weight, padding_idx), dweight, 1e-6)
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_max_and_average_pooling(seed):
     rng = np.random.default_rng(seed)

@@ -121,6 +121,22 @@ def naive_conv2d(stride=(1, 1), padding=(0, 0, 0, 0), dilation=(1, 1), groups=1)
     return naive
 
 
+def naive_conv_transpose2d(stride=(1, 1), padding=(0, 0, 0, 0), output_padding=(0, 0), groups=1, dilation=(1, 1)):
+    def naive(x, weight, bias=None):
+        (n, c, h, w), (_, per_group, kh, kw) = x.shape, weight.shape
+        oh, ow = ((s - 1) * stride[i] - padding[2 * i] - padding[2 * i + 1] + dilation[i] * (k - 1) + output_padding[i] + 1
+                  for i, (s, k) in enumerate(((h, kh), (w, kw))))
+        y = np.zeros((n, per_group * groups, oh, ow))
+        if bias is not None:
+            y += bias[:, None, None]
+        for image, i, p, q, o, u, v in np.ndindex(n, c, h, w, per_group, kh, kw):
+            row, column = p * stride[0] + u * dilation[0] - padding[0], q * stride[1] + v * dilation[1] - padding[2]
+            if 0 <= row < oh and 0 <= column < ow:
+                y[image, i // (c // groups) * per_group + o, row, column] += x[image, i, p, q] * weight[i, o, u, v]
+        return y
+    return naive
+
+
 def windows(h, kernel, stride, padding, dilation, ceil_mode):
     """For every output position along one axis: the input positions under its window (also those outside), PyTorch's rule."""
     length = (h + 2 * padding - dilation * (kernel - 1) - 1) / stride
@@ -334,6 +350,27 @@ case("conv2d-valid", lambda x, w: F.conv2d(x, w, padding="valid"), naive_conv2d(
 case("conv2d-one-image", F.conv2d, lambda x, w, b: naive_conv2d()(x[None], w, b)[0], normal(2, 4, 4), normal(3, 2, 2, 2),
      normal(3))
 
+for _id, _x in (("plain", (4,)), ("two", (2, 3)), ("number", ())):
+    case(f"embedding-{_id}", F.embedding, lambda x, w: np.array([w[i] for i in np.ravel(x)]).reshape(*x.shape, 3), labels(5, *_x),
+         normal(5, 3))
+for _id, _shape, _weight, _arguments in (
+        ("plain", (2, 3, 3, 4), (3, 4, 3, 2), {}), ("stride", (2, 2, 3, 4), (2, 3, 3, 3), dict(stride=(2, 3))),
+        ("padding", (2, 2, 4, 5), (2, 3, 4, 4), dict(stride=2, padding=(1, 2))),
+        ("output-padding", (1, 2, 3, 3), (2, 2, 3, 3), dict(stride=2, padding=1, output_padding=1)),
+        ("whole-stride", (1, 2, 3, 3), (2, 2, 2, 3), dict(stride=1, dilation=3, padding=1, output_padding=(2, 1))),
+        ("gaps", (1, 1, 3, 2), (1, 2, 2, 2), dict(stride=3)), ("groups", (2, 4, 3, 3), (4, 3, 3, 3), dict(groups=2)),
+        ("everything", (2, 4, 4, 3), (4, 2, 3, 2), dict(stride=2, padding=(2, 1), output_padding=1, groups=2, dilation=(1, 2)))):
+    _pair = lambda v: (v, v) if isinstance(v, int) else v                                              # noqa: E731
+    _pad = _pair(_arguments.get("padding", 0))
+    _naive = naive_conv_transpose2d(_pair(_arguments.get("stride", 1)), (_pad[0], _pad[0], _pad[1], _pad[1]),
+                                    _pair(_arguments.get("output_padding", 0)), _arguments.get("groups", 1),
+                                    _pair(_arguments.get("dilation", 1)))
+    case(f"conv_transpose2d-{_id}", lambda x, w, b, a=_arguments: F.conv_transpose2d(x, w, b, **a), _naive, normal(*_shape),
+         normal(*_weight), normal(_weight[1] * _arguments.get("groups", 1)))
+case("conv_transpose2d-no-bias", F.conv_transpose2d, naive_conv_transpose2d(), normal(2, 2, 3, 3), normal(2, 3, 2, 2))
+case("conv_transpose2d-one-image", F.conv_transpose2d, lambda x, w, b: naive_conv_transpose2d()(x[None], w, b)[0],
+     normal(2, 3, 3), normal(2, 3, 2, 2), normal(3))
+
 case("linear", F.linear, lambda x, w, b: naive_matmul(x, w.T) + b, normal(3, 4), normal(2, 4), normal(2))
 case("linear-no-bias", F.linear, lambda x, w: naive_matmul(x, w.T), normal(3, 4), normal(2, 4))
 case("linear-3", F.linear, lambda x, w, b: naive_matmul(x, w.T) + b, normal(2, 3, 4), normal(2, 4), normal(2))
@@ -543,7 +580,9 @@ def test_philox_gives_the_published_numbers():
     assert words([full] * 4, [full] * 2) == [0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD]
 
 
-TWICE = [("conv2d", lambda x, w: F.conv2d(x, w, None, 2, 1), (2, 2, 4, 4), (3, 2, 3, 3)), ("linear", F.linear, (3, 4), (2, 4)),
+TWICE = [("embedding", lambda w: F.embedding(np.array([[0, 2], [2, 1]]), w, padding_idx=1) ** 2, (3, 4)),
+         ("conv2d", lambda x, w: F.conv2d(x, w, None, 2, 1), (2, 2, 4, 4), (3, 2, 3, 3)), ("linear", F.linear, (3, 4), (2, 4)),
+         ("conv_transpose2d", lambda x, w: F.conv_transpose2d(x, w, None, 2, 1, 1), (2, 2, 2, 3), (2, 3, 3, 3)),
          ("matmul", lambda a, b: a @ b, (3, 4), (4, 2)), ("softmax", lambda x: F.softmax(x, 1), (2, 3)),
          ("log_softmax", lambda x: F.log_softmax(x, 1), (2, 3)), ("sigmoid", F.sigmoid, (5,)), ("tanh", F.tanh, (5,)),
          ("leaky_relu", lambda x: F.leaky_relu(x) ** 2, (5,)), ("relu", lambda x: F.relu(x) ** 2, (5,)),

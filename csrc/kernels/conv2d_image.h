@@ -123,13 +123,10 @@ static void conv2d_image_pixels(const conv2d_map *m, const conv2d_planes *c, con
             tile_rest rest = conv2d_rest(m, o, to);
             rest.sums = sums, rest.rows = at->lines, rest.count = at->cells, rest.sums_step = c->width, rest.y_step = row;
             if (m->y_step[1] == 1) tile_finish(&rest);
-            else                                          /* of backward alone: no bias, scale or ReLU */
+            else                                          /* pixels apart: of backward alone */
                 for (int64_t r = 0; r < at->lines; r++)
-                    for (int64_t q = 0; q < at->cells; q++) {
-                        const int64_t pixel = r * row + q * m->y_step[1];
-                        const float sum = sums[r * c->width + q], value = rest.residual ? sum + rest.residual[pixel] : sum;
-                        rest.y[pixel] = rest.mask && rest.mask[pixel] <= 0 ? 0 : value;
-                    }
+                    for (int64_t q = 0; q < at->cells; q++)
+                        tile_finish_pixel(&rest, sums[r * c->width + q], r * row + q * m->y_step[1]);
         }
     }
 }

@@ -106,6 +106,7 @@ static inline void conv2d_backward_map(conv2d_map *m, const conv2d_backward_inpu
         .groups = a->groups, .channels = a->filters / a->groups, .height = a->out_height, .width = a->out_width,
         .filters = a->channels / a->groups, .y_height = a->height, .y_width = a->width,
         .block = conv2d_block(a->kernel), .weight = a->weight, .w_filter = a->kernel[0] * a->kernel[1],
+        .bias = a->bias, .scale = a->scale, .shift = a->shift, .relu = (int)a->relu,
     };
     m->w_channel = m->w_filter * m->filters;
     m->w_group = m->w_channel * m->channels;

@@ -5,5 +5,6 @@
 #include "linear_pack.h"
 #include "recurrent_pack.h"
 #include "batch_norm_flat.h"
+#include "embedding_flat.h"
 #include "sgd.h"
 #include "adam.h"

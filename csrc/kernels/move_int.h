@@ -24,9 +24,7 @@ static void K(check_labels)(const check_labels_args *a, const job *j) {
     slice s = slice_of(j, j->n * a->count, 16);
     for (int64_t i = s.begin; i < s.end; i++) {
         if ((target[i] >= 0 && target[i] < a->classes) || target[i] == a->ignore_index) continue;
-        int64_t known = __atomic_load_n(j->error, __ATOMIC_RELAXED);   /* the first wrong one, whichever job is first */
-        while ((known == 0 || known > i + 1) &&
-               !__atomic_compare_exchange_n(j->error, &known, i + 1, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {}
+        report(j, i);
         return;
     }
 }

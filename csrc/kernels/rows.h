@@ -20,3 +20,4 @@
 #include "batch_norm.h"
 #include "dropout.h"
 #include "randn_like.h"
+#include "embedding.h"

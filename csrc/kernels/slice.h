@@ -15,6 +15,13 @@ static inline int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
 /* the images that a group of so many lanes holds */
 static inline int64_t images_of(const job *j, int64_t group, int64_t lanes) { return smaller(lanes, j->n - group * lanes); }
 
+/* *error = 1 + place, the smallest of all that are reported */
+static inline void report(const job *j, int64_t place) {
+    int64_t known = __atomic_load_n(j->error, __ATOMIC_RELAXED);
+    while ((known == 0 || known > place + 1) &&
+           !__atomic_compare_exchange_n(j->error, &known, place + 1, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {}
+}
+
 /* a vector of which `left` floats (1 or more, maybe many) remain in the run */
 static inline vf vf_load_run(const float *p, int64_t left) { return left >= VF ? vf_load(p) : vf_load_first(p, (int)left); }
 static inline void vf_store_run(float *p, vf a, int64_t left) {

@@ -157,6 +157,15 @@ static void tile_finish(const tile_rest *rest) {
     else tile_finish_rows(&t, 0);
 }
 
+/* The same of one sum, at y + at. */
+static inline void tile_finish_pixel(const tile_rest *t, float sum, int64_t at) {
+    if (t->bias) sum = sum + *t->bias;
+    if (t->scale) sum = sf_fma(sum, *t->scale, *t->shift);
+    if (t->residual) sum = sum + t->residual[at];
+    if (t->relu && sum <= 0) sum = 0;
+    t->y[at] = t->mask && t->mask[at] <= 0 ? 0 : sum;
+}
+
 /* y[i][k] = x[k][i] for k < count, zeros from there to k = 16; i < width; both at most 16. */
 static inline void transpose_block(float *y, int64_t y_step, const float *x, int64_t x_step, int64_t count, int64_t width) {
     for (int i = 0; i < width; i += VF)

@@ -15,13 +15,19 @@ def integer(layer, name, value, minimum=1):
     return number
 
 
+def several(layer, name, value, count, minimum=1):
+    """An int or a tuple of `count` ints, as a tuple."""
+    if isinstance(value, (tuple, list)):
+        if len(value) != count:
+            wanted = "an integer or two (height, width)" if count == 2 else "an integer"
+            raise ValueError(f"{layer}: {name} must be {wanted}, got {value!r}")
+        return tuple(integer(layer, name, v, minimum) for v in value)
+    return (integer(layer, name, value, minimum),) * count
+
+
 def pair(layer, name, value, minimum=1):
     """An int or a pair of ints, as a pair."""
-    if isinstance(value, (tuple, list)):
-        if len(value) != 2:
-            raise ValueError(f"{layer}: {name} must be an integer or two (height, width), got {value!r}")
-        return tuple(integer(layer, name, v, minimum) for v in value)
-    return (integer(layer, name, value, minimum),) * 2
+    return several(layer, name, value, 2, minimum)
 
 
 def number(layer, name, value, low=None, high=None):

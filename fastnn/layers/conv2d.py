@@ -1,14 +1,11 @@
 """Conv2d."""
 from .. import functional as F
-from ..backend import checked_algorithm
-from ..module import Module
-from ..parameter import Parameter
-from ._check import integer, kaiming_uniform, pair
+from ._convolution import Convolution
 
 __all__ = ["Conv2d"]
 
 
-class Conv2d(Module):
+class Conv2d(Convolution):
     """2-D convolution (cross-correlation): y[n,o] = bias[o] + sum over c of weight[o,c] * x[n,c].
 
     Args: in_channels, out_channels; kernel_size, stride=1, dilation=1: an int or (height, width); padding=0: an int, (height,
@@ -22,44 +19,8 @@ class Conv2d(Module):
 
     def __init__(self, in_channels, out_channels, kernel_size, stride=1, padding=0, dilation=1, groups=1, bias=True,
                  padding_mode="zeros", algorithm=None):
-        super().__init__()
-        self.in_channels = integer("Conv2d", "in_channels", in_channels)
-        self.out_channels = integer("Conv2d", "out_channels", out_channels)
-        self.kernel_size = pair("Conv2d", "kernel_size", kernel_size)
-        self.stride = pair("Conv2d", "stride", stride)
-        self.dilation = pair("Conv2d", "dilation", dilation)
-        self.groups = integer("Conv2d", "groups", groups)
-        for name, channels in (("in_channels", self.in_channels), ("out_channels", self.out_channels)):
-            if channels % self.groups:
-                raise ValueError(f"Conv2d: groups={self.groups} does not divide {name}={channels}")
-        if padding_mode != "zeros":
-            raise ValueError(f"Conv2d: padding_mode must be 'zeros', got {padding_mode!r}")
-        self.padding = self._padding(padding)
-        checked_algorithm("Conv2d", algorithm)
-        self.algorithm = algorithm
-        shape = (self.out_channels, self.in_channels // self.groups, *self.kernel_size)
-        fan_in = shape[1] * shape[2] * shape[3]
-        self.weight = Parameter(kaiming_uniform(shape, fan_in))
-        self.bias = Parameter(kaiming_uniform(shape[:1], fan_in)) if bias else None
-
-    def _padding(self, padding):
-        if not isinstance(padding, str):
-            return pair("Conv2d", "padding", padding, 0)
-        if padding not in ("same", "valid"):
-            raise ValueError(f"Conv2d: padding must be an integer, two, 'same' or 'valid', got {padding!r}")
-        if padding == "same" and self.stride != (1, 1):
-            raise ValueError(f"Conv2d: padding='same' needs stride=1, got stride={self.stride}")
-        return padding
+        super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode, algorithm)
 
     def forward(self, x):
         """x: (N, in_channels, H, W)."""
-        return F.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups,
-                        self.algorithm)
-
-    def extra_repr(self):
-        """The arguments that are not defaults, as PyTorch prints them."""
-        text = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"
-        for name, default in (("padding", (0, 0)), ("dilation", (1, 1)), ("groups", 1), ("algorithm", None)):
-            value = getattr(self, name)
-            text += "" if value == default else f", {name}={value!r}"
-        return text + ("" if self.bias is not None else ", bias=False")
+        return F.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups, self.algorithm)

@@ -129,14 +129,23 @@ def _(ddx, dy, weight, out, *, size, **attrs):
 
 @_conv2d_backward_input.lower
 def _(emit, dy, weight, out, *, size, stride, padding, dilation, groups, algorithm="auto", residual=None, mask=None):
-    sizes = _sizes(emit, out, dy, weight.shape[2:], stride, padding, dilation, groups)
-    if algorithm == "auto" and _is_winograd(dict(sizes, channels=sizes["filters"], filters=sizes["channels"]), *size):
+    emit_transposed(emit, out, dy, weight, stride, padding, dilation, groups, algorithm, residual=residual, mask=mask)
+
+
+def emit_transposed(emit, dx, dy, weight, stride, padding, dilation, groups, algorithm, bias=None, relu=0, residual=None, mask=None,
+                    norm=None):
+    """The steps of a transposed convolution: of this op, and of the layer of that name (conv_transpose2d)."""
+    sizes = _sizes(emit, dx, dy, weight.shape[2:], stride, padding, dilation, groups)
+    scale, shift = batch_norm_coefficients(emit, *norm) if norm else (None, None)
+    ends = dict(bias=bias, scale=scale, shift=shift, relu=relu)
+    turned = dict(sizes, channels=sizes["filters"], filters=sizes["channels"])
+    if algorithm == "auto" and _is_winograd(turned, sizes["height"], sizes["width"]):
         packed = _transformed(emit, weight, 1)
-        for (dy, other, low), (dx,) in each_image(emit, (dy, residual, mask), (out,)):
-            _emit_winograd(emit, dx, dy, packed, tuple(2 - p for p in padding), residual=other, mask=low)
+        for (dy, other, low), (dx,) in each_image(emit, (dy, residual, mask), (dx,)):
+            _emit_winograd(emit, dx, dy, packed, tuple(2 - p for p in padding), residual=other, mask=low, **ends)
         return
-    for (dy, other, low), (dx,) in each_image(emit, (dy, residual, mask), (out,)):
-        emit("conv2d_backward_input", dx=dx, dy=dy, weight=weight, residual=other, mask=low, **sizes)
+    for (dy, other, low), (dx,) in each_image(emit, (dy, residual, mask), (dx,)):
+        emit("conv2d_backward_input", dx=dx, dy=dy, weight=weight, residual=other, mask=low, **ends, **sizes)
 
 
 def _weight_spec(dy, x, *, kernel, stride, padding, dilation, groups, algorithm="auto"):
@@ -226,6 +235,11 @@ def _padding(name, padding, kernel, stride, dilation):
             raise ValueError(f"{name}: padding='same' needs stride 1, the stride is {stride}")
         totals = [d * (k - 1) for d, k in zip(dilation, kernel)]
         return (totals[0] // 2, totals[0] - totals[0] // 2, totals[1] // 2, totals[1] - totals[1] // 2)
+    return sides(name, padding)
+
+
+def sides(name, padding):
+    """padding, an integer, two or four of them -> (top, bottom, left, right)."""
     if isinstance(padding, (tuple, list)) and len(padding) == 4:
         return arguments.integers(name, "padding", padding, 4, 0)
     rows, columns = arguments.integers(name, "padding", padding, 2, 0)

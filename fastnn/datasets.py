@@ -1,4 +1,5 @@
-"""Data sets as NumPy arrays: the digits that come with the package, and folders of IDX files such as MNIST's.
+"""Data sets as NumPy arrays: the digits that come with the package, and folders of IDX files such as MNIST's;
+others by name.
 
 Images come as uint8 (N, channels, height, width), labels as int64 (N,): what `fit` takes (with `scale=` for the images)."""
 import os
@@ -70,6 +71,49 @@ def load_mnist(folder):
     what load_idx_folder gives, 60,000 and 10,000 images (N, 1, 28, 28) uint8 in 0..255."""
     inside = os.path.join(os.fspath(folder), "mnist")
     return load_idx_folder(inside if os.path.isdir(inside) else folder)
+
+
+def load_faces(path):
+    """The ORL faces (Samaria, Harter 1994; AT&T Laboratories Cambridge): images (400, 1, 112, 92) uint8, labels (400,) int64,
+    ten images of each of 40 people, in the data set's order.
+
+    path: orl_faces.zip, or a folder that holds it, itself or in faces/; it holds s1/1.pgm to s40/10.pgm. FileNotFoundError: no
+    such file. ValueError, naming file and member: no zip, or an image missing or not what it should be."""
+    import zipfile
+    path = _inside(path, "faces", "orl_faces.zip")
+    images = np.empty((400, 1, 112, 92), np.uint8)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for i in range(400):
+                images[i, 0] = _pgm(path, archive, f"s{i // 10 + 1}/{i % 10 + 1}.pgm", images.shape[2:])
+    except zipfile.BadZipFile as error:
+        raise ValueError(f"{path} is no sound zip file: {error}") from None
+    return images, np.repeat(np.arange(40), 10)
+
+
+def _inside(path, subfolder, name):
+    """The file `name` in the folder `path` or in its subfolder; `path` where it is no folder."""
+    path = os.fspath(path)
+    if not os.path.isdir(path):
+        return path
+    places = [os.path.join(path, name), os.path.join(path, subfolder, name)]
+    found = [place for place in places if os.path.exists(place)]
+    if not found:
+        raise FileNotFoundError(f"neither {' nor '.join(places)} exists")
+    return found[0]
+
+
+def _pgm(path, archive, member, shape):
+    """The image in a member of a zip file, in binary PGM of 8 bits; it must have this shape."""
+    height, width = shape
+    header = b"P5\n%d %d\n255\n" % (width, height)
+    try:
+        data = archive.read(member)
+    except KeyError:
+        raise ValueError(f"{path} has no {member}") from None
+    if not data.startswith(header) or len(data) != len(header) + height * width:
+        raise ValueError(f"{path}: {member} is no binary PGM of {width}x{height} bytes")
+    return np.frombuffer(data, np.uint8, offset=len(header)).reshape(shape)
 
 
 def _load_pair(folder, *splits):

@@ -5,7 +5,13 @@ import time
 from typing import NamedTuple
 
 # name on the command line -> module in fastnn/examples, in the order in which one learns
-FAMILIES = {"perceptron": "perceptron", "mlp": "mlp"}
+FAMILIES = {
+    "perceptron": "perceptron",
+    "mlp": "mlp",
+    "cnn": "cnn",
+    "resnet": "resnet",
+    "faces": "faces",
+}
 
 
 class Result(NamedTuple):
@@ -46,7 +52,8 @@ def run(data, names=(), seed=0):
     rows, started = [], time.perf_counter()
     try:
         for i, (name, module) in enumerate(modules.items()):
-            print(f"results [{bar(i, len(modules))}] {i}/{len(modules)}  {duration(time.perf_counter() - started)}  {name}", flush=True)
+            gone = duration(time.perf_counter() - started)
+            print(f"results [{bar(i, len(modules))}] {i}/{len(modules)}  {gone}  {name}", flush=True)
             manual_seed(seed)
             for result in module.results(data, seed=seed):
                 rows.append((name, result))

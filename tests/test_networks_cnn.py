@@ -4,6 +4,7 @@ import pytest
 
 import fastnn as nn
 from fastnn.datasets import load_digits
+from fastnn.examples import cnn
 from fastnn.networks import LeNet5, SmallCNN
 
 
@@ -30,9 +31,9 @@ def test_sizes():
         assert SmallCNN(2, 3).predict(np.zeros((2, 2, size, size + 1), np.float32)).shape == (2, 3)
 
 
-@pytest.mark.parametrize("make, message", [(lambda: LeNet5(0), "LeNet5: classes"), (lambda: LeNet5(activation="?"), "LeNet5: unknown"),
-                                           (lambda: SmallCNN(0, 2), "SmallCNN: in_channels"),
-                                           (lambda: SmallCNN(1, 2, (4, 0)), r"SmallCNN: widths\[1\]")])
+@pytest.mark.parametrize("make, message", [
+    (lambda: LeNet5(0), "LeNet5: classes"), (lambda: LeNet5(activation="?"), "LeNet5: unknown"),
+    (lambda: SmallCNN(0, 2), "SmallCNN: in_channels"), (lambda: SmallCNN(1, 2, (4, 0)), r"SmallCNN: widths\[1\]")])
 def test_what_they_refuse(make, message):
     with pytest.raises(ValueError, match=message):
         make()
@@ -44,3 +45,33 @@ def test_smallcnn_learns_the_embedded_digits():
     model.compile(loss="cross_entropy", optimizer=nn.Adam(lr=0.01), metrics=["accuracy"])
     model.fit(*load_digits("train"), batch_size=32, epochs=3, scale=1 / 16, verbose=0)
     assert model.evaluate(*load_digits("test"), return_dict=True)["accuracy"] > 0.9
+
+
+def test_the_example(capsys):
+    model = cnn.train(quick=True)
+    assert cnn.training.accuracy(model, load_digits("test")) > 0.85
+    text = capsys.readouterr().out
+    assert "that it takes for a" in text and "What to see" in text
+
+
+def test_shifted_images_move_and_lose_what_leaves():
+    images = np.zeros((200, 1, 5, 7), np.uint8)
+    images[:, 0, 2, 3] = 9
+    nn.manual_seed(0)
+    cnn.training.Shift(images, 1).on_epoch_begin(0)
+    assert (images.sum((1, 2, 3)) == 9).all()                   # one pixel in each, at one of nine places
+    assert {(r, c) for _, _, r, c in np.argwhere(images)} == {(r, c) for r in (1, 2, 3) for c in (2, 3, 4)}
+
+
+def test_the_peer_has_the_same_layers(monkeypatch):
+    pytest.importorskip("torch")
+    x, y = load_digits("all")
+    part = (x[:320] * np.uint8(15), y[:320])
+    share, took = cnn.training.pytorch(SmallCNN(1, 10, widths=(8, 16)), part, part, lr=0.1, epochs=8, batch_size=32)
+    assert share > 0.8 and took > 0
+
+
+@pytest.mark.slow
+def test_mnist(data_folder):
+    rows = list(cnn.results(data_folder))
+    assert len(rows) == 4 and all(row.holds in (None, True) for row in rows), rows

@@ -16,7 +16,8 @@ def test_layers_and_activations():
     assert [type(layer).__name__ for layer in model] == ["Flatten", "Linear", "ReLU", "Linear", "ReLU", "Linear"]
     assert sum(p.data.size for p in model.parameters()) == 784 * 256 + 256 + 256 * 128 + 128 + 128 * 10 + 10
     assert model.predict(np.zeros((3, 1, 28, 28), np.uint8)).shape == (3, 10)
-    assert isinstance(MLP([2, 3, 1], "tanh", dropout=0.5)[3], nn.Dropout) and isinstance(MLP([2, 3, 1], nn.Sigmoid)[2], nn.Sigmoid)
+    assert isinstance(MLP([2, 3, 1], "tanh", dropout=0.5)[3], nn.Dropout)
+    assert isinstance(MLP([2, 3, 1], nn.Sigmoid)[2], nn.Sigmoid)
     assert isinstance(MLP((2, 3, 1), "leaky_relu")[2], nn.LeakyReLU) and len(MLP([4, 2])) == 2
     assert type(model[:3]) is nn.Sequential and model[:3][1] is model[1]
 

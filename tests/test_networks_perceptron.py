@@ -38,7 +38,8 @@ def test_one_step_of_gradient_descent():
     np.testing.assert_allclose(model.linear.bias.data, [-0.2 * slope.mean()], rtol=1e-4)
 
 
-@pytest.mark.parametrize("function, learned", [([0, 0, 0, 1], True), ([0, 1, 1, 1], True), ([1, 1, 0, 1], True), ([0, 1, 1, 0], False)])
+@pytest.mark.parametrize("function, learned", [([0, 0, 0, 1], True), ([0, 1, 1, 1], True), ([1, 1, 0, 1], True),
+                                               ([0, 1, 1, 0], False)])
 def test_what_a_plane_can_separate(function, learned):
     nn.manual_seed(0)
     model = Perceptron(2)

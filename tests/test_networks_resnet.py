@@ -1,11 +1,11 @@
-"""Residual networks: their sizes and names against the published ones, the blocks against their formula, and that the shortcut is
-what lets many layers train."""
+"""Residual networks: their sizes and names against the published ones, the blocks against their formula, and that the shortcut
+is what lets many layers train."""
 import numpy as np
 import pytest
 
 import fastnn as nn
 import fastnn.functional as F
-from fastnn.datasets import load_digits
+from fastnn.examples import resnet as resnet_example
 from fastnn.networks import BasicBlock, Bottleneck, ResNet, ResNet18
 from fastnn.networks import resnet
 
@@ -43,11 +43,13 @@ def test_shapes():
         assert model.activations(x, ["layer3"])["layer3"].shape == (3, last, 3, 3)
 
 
-@pytest.mark.parametrize("block, inputs, stride, shortcut", [(BasicBlock, 4, 1, True), (BasicBlock, 4, 2, True), (Bottleneck, 16, 1, True),
-                                                             (Bottleneck, 4, 2, True), (BasicBlock, 4, 1, False)])
+@pytest.mark.parametrize("block, inputs, stride, shortcut", [
+    (BasicBlock, 4, 1, True), (BasicBlock, 4, 2, True), (Bottleneck, 16, 1, True), (Bottleneck, 4, 2, True),
+    (BasicBlock, 4, 1, False)])
 def test_a_block_is_its_formula(block, inputs, stride, shortcut):
     nn.manual_seed(1)
-    model, x = block(inputs, 4, stride, shortcut), np.random.default_rng(0).standard_normal((2, inputs, 6, 6)).astype(np.float32)
+    model = block(inputs, 4, stride, shortcut)
+    x = np.random.default_rng(0).standard_normal((2, inputs, 6, 6)).astype(np.float32)
     state = {name: array.astype(np.float64) for name, array in model.state_dict().items()}
 
     def conv_bn(y, conv, bn, stride=1):
@@ -63,16 +65,27 @@ def test_a_block_is_its_formula(block, inputs, stride, shortcut):
     np.testing.assert_allclose(model.predict(x), np.maximum(y, 0), atol=1e-5)
 
 
-@pytest.mark.parametrize("arguments, message", [((9,), r"depth must be 6n \+ 2"), ((2,), "depth"), ((8, 0), "width"), ((8, 4, 1, 10, "wide"), "block"),
-                                                ((8, 4, 1, 10, "bottleneck"), r"9n \+ 2")])
+@pytest.mark.parametrize("arguments, message", [((9,), r"depth must be 6n \+ 2"), ((2,), "depth"),
+                                                ((8, 0), "width"),
+                                                ((8, 4, 1, 10, "wide"), "block"), ((8, 4, 1, 10, "bottleneck"), r"9n \+ 2")])
 def test_what_it_refuses(arguments, message):
     with pytest.raises(ValueError, match=f"ResNet: .*{message}"):
         ResNet(*arguments)
 
 
-def test_it_learns_the_embedded_digits():
-    nn.manual_seed(0)
-    model = ResNet(8, width=8, in_channels=1)
-    model.compile(loss="cross_entropy", optimizer=nn.SGD(lr=0.1, momentum=0.9), metrics=["accuracy"])
-    model.fit(*load_digits("train"), batch_size=32, epochs=3, scale=1 / 16, verbose=0)
-    assert model.evaluate(*load_digits("test"), return_dict=True)["accuracy"] > 0.9
+def test_the_example(capsys):
+    model = resnet_example.train(quick=True)
+    assert isinstance(model, ResNet)
+    assert "20 layers without shortcuts" in capsys.readouterr().out
+
+
+def test_deep_networks_need_their_shortcuts():
+    (_, plain), (_, residual) = [resnet_example.on_digits(56, shortcuts, epochs=4, verbose=0) for shortcuts in (False, True)]
+    print(plain, residual)
+    assert residual > 0.7 > plain + 0.2
+
+
+@pytest.mark.slow
+def test_mnist(data_folder):
+    rows = list(resnet_example.results(data_folder))
+    assert len(rows) == 3 and all(row.holds in (None, True) for row in rows), rows

@@ -1,6 +1,7 @@
 """The table of what the networks reach: its rows, its bars, what happens when a family fails; and the families' own names."""
 import types
 
+import numpy as np
 import pytest
 
 from fastnn import cli, random, results
@@ -24,7 +25,8 @@ def families(monkeypatch):
     modules = {"well": well, "misses": misses, "fails": fails}
     monkeypatch.setattr(results, "FAMILIES", {name: name for name in modules})
     monkeypatch.setattr(results.importlib, "import_module", lambda name, package: types.SimpleNamespace(
-        __file__=name, results=modules[name.split(".")[-1]], train=lambda data, *, epochs, seed: print("trained", data, epochs, seed)))
+        __file__=name, results=modules[name.split(".")[-1]],
+        train=lambda data, *, epochs, seed: print("trained", data, epochs, seed)))
 
 
 def test_the_table(families, capsys):
@@ -51,8 +53,8 @@ def test_what_is_done_is_shown_when_a_family_fails(families, capsys):
     assert "accuracy" in text and "reached" in text
 
 
-@pytest.mark.parametrize("value, higher, holds", [(1.0, True, True), (0.9, True, False), (0.9, False, True), (1.1, False, False),
-                                                  (float("nan"), True, False), (float("nan"), False, False)])
+@pytest.mark.parametrize("value, higher, holds", [(1.0, True, True), (0.9, True, False), (0.9, False, True),
+                                                  (1.1, False, False), (np.nan, True, False), (np.nan, False, False)])
 def test_bars(value, higher, holds):
     assert Result("", value, 1.0, higher).holds is holds
 

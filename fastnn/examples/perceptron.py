@@ -13,15 +13,16 @@ FUNCTIONS = {"AND": [0, 0, 0, 1], "OR": [0, 1, 1, 1], "XOR": [0, 1, 1, 0]}
 
 
 def train(data=None, *, epochs=None, seed=0, quick=False):
-    """Learns the three functions, prints each epoch's line; -> the neuron that learned AND. `data` and `quick` change nothing."""
+    """Learns the three functions, prints each epoch's line; -> the neuron that learned AND. `data`, `quick`: no effect."""
     models = {}
     for name, wanted in FUNCTIONS.items():
         nn.manual_seed(seed)
         model = models[name] = Perceptron(2, lr=0.5)
         print(f"\n{name}: y = 1 where w1 x1 + w2 x2 + b >= 0")
-        history = model.fit(CORNERS, wanted, epochs=epochs or 15, verbose=0,
-                            callbacks=[nn.LambdaCallback(on_epoch_end=lambda epoch, logs: print(line(model, epoch, wanted)))])
-        print(f"{'learned' if history.history['accuracy'][-1] == 1 else 'NOT learned'} in {len(history.epoch)} epochs\n{picture(model)}")
+        tell = nn.LambdaCallback(on_epoch_end=lambda epoch, logs: print(line(model, epoch, wanted)))
+        history = model.fit(CORNERS, wanted, epochs=epochs or 15, verbose=0, callbacks=[tell])
+        print("learned" if history.history["accuracy"][-1] == 1 else "NOT learned", f"in {len(history.epoch)} epochs")
+        print(picture(model))
     print("""
 What to see: a mistake moves the line, w1 x1 + w2 x2 + b = 0, towards the corner that lay on its wrong side; an epoch without
 one ends the learning. AND's and OR's corners can be parted by a line, and then the rule finds one. No line parts XOR's: the
@@ -58,8 +59,8 @@ def results(data, *, seed=0):
         nn.manual_seed(seed)
         model = Perceptron(2)
         model.fit(CORNERS, wanted, epochs=100, verbose=0)
-        share = np.mean(model.predict(CORNERS) == wanted)
-        yield Result(f"{name}, share learned", share, None if name == "XOR" else 1.0, note="no line parts it" if name == "XOR" else "")
+        share, note = np.mean(model.predict(CORNERS) == wanted), "no line parts it" if name == "XOR" else ""
+        yield Result(f"{name}, share learned", share, None if note else 1.0, note=note)
     (x, y), (xt, yt) = two_digits()
     model = Perceptron(64)
     model.fit(x, y, epochs=50, verbose=0)

@@ -1,7 +1,11 @@
 """The networks of the field under their names, one family a file, built of the package's layers. A file is imported when one
 of its classes is first used."""
-_HOMES = {"Perceptron": "perceptron", "MLP": "mlp", "LeNet5": "cnn", "SmallCNN": "cnn", "ResNet": "resnet", "ResNet18": "resnet",
-          "BasicBlock": "resnet", "Bottleneck": "resnet"}
+_HOMES = {
+    "Perceptron": "perceptron",
+    "MLP": "mlp",
+    "LeNet5": "cnn", "SmallCNN": "cnn",
+    "ResNet": "resnet", "ResNet18": "resnet", "BasicBlock": "resnet", "Bottleneck": "resnet",
+}
 
 __all__ = list(_HOMES)
 

@@ -18,21 +18,23 @@ class LeNet5(Sequential):
         super().__init__(
             Conv2d(1, 6, 5, padding=2), act(), MaxPool2d(2),
             Conv2d(6, 16, 5), act(), MaxPool2d(2),
-            Flatten(), Linear(16 * 5 * 5, 120), act(), Linear(120, 84), act(), Linear(84, integer("LeNet5", "classes", classes)))
+            Flatten(), Linear(16 * 5 * 5, 120), act(), Linear(120, 84), act(),
+            Linear(84, integer("LeNet5", "classes", classes)))
 
 
 class SmallCNN(Sequential):
-    """3x3 convolutions with batch norm, each but the last followed by a pooling that halves the image, then the mean of every map
-    (Lin, Chen, Yan 2014, arXiv:1312.4400), dropout and a linear layer: any image of 4x4 pixels or more.
+    """3x3 convolutions with batch norm, each but the last followed by a pooling that halves the image, then the mean of every
+    map (Lin, Chen, Yan 2014, arXiv:1312.4400), dropout and a linear layer: any image of 4x4 pixels or more.
 
-    Args: in_channels; classes; widths=(32, 64, 128): the maps of each convolution; dropout=0.2.
+    Args: in_channels; classes; widths=(24, 48, 96): the maps of each convolution; dropout=0.2.
     Shapes: (N, in_channels, H, W) -> (N, classes), logits."""
 
-    def __init__(self, in_channels, classes, widths=(32, 64, 128), dropout=0.2):
+    def __init__(self, in_channels, classes, widths=(24, 48, 96), dropout=0.2):
         layers, channels = [], integer("SmallCNN", "in_channels", in_channels)
         for i, width in enumerate(widths):
             width = integer("SmallCNN", f"widths[{i}]", width)
-            layers += ([MaxPool2d(2)] if i else []) + [Conv2d(channels, width, 3, padding=1, bias=False), BatchNorm2d(width), ReLU()]
+            layers += [MaxPool2d(2)] if i else []
+            layers += [Conv2d(channels, width, 3, padding=1, bias=False), BatchNorm2d(width), ReLU()]
             channels = width
         super().__init__(*layers, AdaptiveAvgPool2d(1), Flatten(), Dropout(dropout),
                          Linear(channels, integer("SmallCNN", "classes", classes)))

@@ -9,8 +9,9 @@ __all__ = ["MLP"]
 class MLP(Sequential):
     """Fully connected layers with an activation between them (Rumelhart, Hinton, Williams 1986, doi:10.1038/323533a0).
 
-    Args: sizes, the numbers of inputs, of neurons in each hidden layer, of outputs: MLP([784, 256, 128, 10]); activation="relu":
-    a name or a layer's class, after each layer but the last; dropout=0.0: the share of hidden neurons left out while training.
+    Args: sizes, the numbers of inputs, of neurons in each hidden layer, of outputs: MLP([784, 256, 128, 10]);
+    activation="relu": a name or a layer's class, after each layer but the last; dropout=0.0: the share of hidden neurons left
+    out while training.
     Shapes: (N, ...) with sizes[0] numbers a row -> (N, sizes[-1]). Raises ValueError for fewer than two sizes, a
     size below 1, an unknown activation."""
 

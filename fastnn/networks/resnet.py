@@ -67,8 +67,8 @@ BLOCKS = {"basic": BasicBlock, "bottleneck": Bottleneck}
 
 
 class _Stages(Module):
-    """conv1, bn1, relu, maxpool; stages layer1, layer2, ... of blocks, each but the first of twice the width and half the image;
-    the mean of every map; fc."""
+    """conv1, bn1, relu, maxpool; stages layer1, layer2, ... of blocks, each but the first of twice the width and half the
+    image; the mean of every map; fc."""
 
     def __init__(self, conv1, maxpool, block, counts, classes, shortcuts):
         super().__init__()
@@ -92,12 +92,12 @@ class _Stages(Module):
 
 
 class ResNet(_Stages):
-    """The paper's networks for small images (section 4.2): a 3x3 convolution, three stages of n blocks with `width`, 2 * width and
-    4 * width channels, the mean, a linear layer.
+    """The paper's networks for small images (section 4.2): a 3x3 convolution, three stages of n blocks with `width`,
+    2 * width and 4 * width channels, the mean, a linear layer.
 
-    Args: depth: 6n + 2 layers (8, 14, 20, 32, 44, 56, 110), 9n + 2 of bottlenecks (11, 20, 29, ...; their outputs are four times
-    as wide); width=16; in_channels=3; classes=10; block="basic" | "bottleneck"; shortcuts=True: False makes the plain network of
-    the same layers, to compare. Shapes: (N, in_channels, H, W), H and W of 4 and more -> (N, classes), logits.
+    Args: depth: 6n + 2 layers (8, 14, 20, 32, 44, 56, 110), 9n + 2 of bottlenecks (11, 20, 29, ...; their outputs are four
+    times as wide); width=16; in_channels=3; classes=10; block="basic" | "bottleneck"; shortcuts=True: False makes the plain
+    network of the same layers, to compare. Shapes: (N, in_channels, H, W), H and W of 4 and more -> (N, classes), logits.
     ValueError: another depth, an unknown block, a number below 1."""
 
     def __init__(self, depth, width=16, in_channels=3, classes=10, block="basic", shortcuts=True):
@@ -106,18 +106,21 @@ class ResNet(_Stages):
         layers = 3 * BLOCKS[block].convolutions
         n, rest = divmod(integer("ResNet", "depth", depth) - 2, layers)
         if n < 1 or rest:
-            raise ValueError(f"ResNet: depth must be {layers}n + 2 for {block} blocks ({layers + 2}, {2 * layers + 2}, ...), got {depth}")
+            raise ValueError(f"ResNet: depth must be {layers}n + 2 for {block} blocks ({layers + 2}, {2 * layers + 2}, ...), "
+                             f"got {depth}")
         width = integer("ResNet", "width", width)
         conv1 = _conv(integer("ResNet", "in_channels", in_channels), width, 3)
-        super().__init__(conv1, Identity(), BLOCKS[block], [n, n, n], integer("ResNet", "classes", classes), shortcuts)
+        classes = integer("ResNet", "classes", classes)
+        super().__init__(conv1, Identity(), BLOCKS[block], [n, n, n], classes, shortcuts)
 
 
 class ResNet18(_Stages):
-    """The paper's 18 layers for large images (table 1): a 7x7 convolution of stride 2, 64 channels, a 3x3 pooling of stride 2, four
-    stages of two basic blocks with 64, 128, 256, 512 channels. 11,689,512 parameters under torchvision's names.
+    """The paper's 18 layers for large images (table 1): a 7x7 convolution of stride 2, 64 channels, a 3x3 pooling of stride 2,
+    four stages of two basic blocks with 64, 128, 256, 512 channels. 11,689,512 parameters under torchvision's names.
 
     Args: classes=1000; in_channels=3. Shapes: (N, in_channels, H, W), made for 224x224 -> (N, classes), logits."""
 
     def __init__(self, classes=1000, in_channels=3):
         conv1 = _conv(integer("ResNet18", "in_channels", in_channels), 64, 7, 2)
-        super().__init__(conv1, MaxPool2d(3, 2, padding=1), BasicBlock, [2, 2, 2, 2], integer("ResNet18", "classes", classes), True)
+        classes = integer("ResNet18", "classes", classes)
+        super().__init__(conv1, MaxPool2d(3, 2, padding=1), BasicBlock, [2, 2, 2, 2], classes, True)

@@ -178,6 +178,9 @@ randn_like  y[i] = the standard normal quantile of u + 2^-25, u as dropout's.
 
 sgd         g += weight_decay w; v = first ? g : momentum v + (1 - dampening) g (v kept where velocity is not NULL);
             w -= lr (nesterov ? g + momentum v : v).                                            (PyTorch's SGD)
+rmsprop     g += weight_decay w; s = alpha s + (1 - alpha) g^2 (square_avg); grad_avg not NULL: m = alpha m + (1 - alpha) g, and
+            max(0, s - m^2) for s; d = g / (sqrt(s) + eps); velocity not NULL: v = momentum v + d, and v for d; w -= lr d.
+                                                                                                (PyTorch's RMSprop)
 adam        g += weight_decay w (decoupled: w -= lr weight_decay w first); m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2;
             w -= lr / correction1 * m / (sqrt(v) / sqrt(correction2) + eps), corrections 1 - beta^t.      (PyTorch's Adam, AdamW) */
 

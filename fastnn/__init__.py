@@ -4,14 +4,15 @@ __version__ = "0.1.0"
 from . import backend, run                          # noqa: F401
 from . import functional                            # noqa: F401
 from .backend import get_num_threads, set_conv_algorithm, set_num_threads, show_config
-from .losses import CrossEntropyLoss, Loss, MSELoss, NLLLoss, cross_entropy, mse, nll
+from .losses import *                               # noqa: F401,F403
 from .module import Module
 from .parameter import Buffer, Parameter, Scalar
 from .random import initial_seed, manual_seed
 
 _LATER = {"load": "saving", "load_training_state": "saving", "Input": "model", "Model": "model", "no_grad": "grad", "op": "userop",
-          "check_op": "userop", "SGD": "optimizers", "Adam": "optimizers", "AdamW": "optimizers", "Optimizer": "optimizers",
-          "optim": None, "callbacks": None, "datasets": None, "files": None, "layers": None, "networks": None}
+          "check_op": "userop", "SGD": "optimizers", "Adam": "optimizers", "AdamW": "optimizers", "RMSprop": "optimizers",
+          "Optimizer": "optimizers", "optim": None, "callbacks": None, "datasets": None, "files": None, "layers": None,
+          "networks": None}
 
 
 def __getattr__(name):

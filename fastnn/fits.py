@@ -17,6 +17,7 @@ PUBLIC = {
     "softmax": lambda f, v, a: f["softmax"](v[0], a["dim"]),
     "log_softmax": lambda f, v, a: f["log_softmax"](v[0], a["dim"]),
     "leaky_relu": lambda f, v, a: f["leaky_relu"](v[0], **a),
+    "gelu_tanh": lambda f, v, a: f["gelu"](v[0], "tanh"),
     "conv2d": lambda f, v, a: f["conv2d"](*v, **a),
     "embedding": lambda f, v, a: f["embedding"](*v, **a),
     "conv_transpose2d": lambda f, v, a: f["conv_transpose2d"](*v, **a),

@@ -1,12 +1,13 @@
-"""Losses: numbers that know their gradient, PyTorch's loss functions and classes, and what compile's `loss` argument means."""
-from math import prod
-
+"""Losses: numbers that know their gradient; functions that give (loss, gradient); PyTorch's loss classes. What compile's `loss`
+argument means stands in objectives.py."""
 import numpy as np
 
 from . import functional as F
 from . import graph
 
-__all__ = ["Loss", "cross_entropy", "nll", "mse", "CrossEntropyLoss", "NLLLoss", "MSELoss"]
+__all__ = ["Loss", "cross_entropy", "nll", "mse", "l1", "smooth_l1", "huber", "binary_cross_entropy",
+           "binary_cross_entropy_with_logits", "hinge", "CrossEntropyLoss", "NLLLoss", "MSELoss", "L1Loss", "SmoothL1Loss",
+           "HuberLoss", "BCELoss", "BCEWithLogitsLoss", "HingeLoss", "MultiMarginLoss"]
 
 
 class Loss(float):
@@ -115,14 +116,62 @@ def mse(y, t, reduction="mean"):
     return _with_gradient(F.mse_loss(y, t, reduction=_reduction("mse", reduction)))
 
 
+def l1(y, t, reduction="mean"):
+    """-> (loss, dy): the mean of |y - t| over all elements (reduction 'sum': their sum), and its gradient for y. t has y's
+    shape."""
+    return _with_gradient(F.l1_loss(y, t, reduction=_reduction("l1", reduction)))
+
+
+def smooth_l1(y, t, beta=1.0, reduction="mean"):
+    """-> (loss, dy): the mean of d^2 / (2 beta) where |d| < beta, else |d| - beta / 2, d = y - t of y's shape, and its gradient
+    for y. reduction: 'mean' or 'sum'."""
+    return _with_gradient(F.smooth_l1_loss(y, t, reduction=_reduction("smooth_l1", reduction), beta=beta))
+
+
+def huber(y, t, delta=1.0, reduction="mean"):
+    """-> (loss, dy): the mean of d^2 / 2 where |d| < delta, else delta (|d| - delta / 2), d = y - t of y's shape, and its
+    gradient for y. reduction: 'mean' or 'sum'."""
+    return _with_gradient(F.huber_loss(y, t, reduction=_reduction("huber", reduction), delta=delta))
+
+
+def binary_cross_entropy(y, t, weight=None, reduction="mean"):
+    """-> (loss, dy): the mean of -(t log y + (1 - t) log(1 - y)), y probabilities, t in [0, 1] of y's shape, and its gradient
+    for y. weight: a factor for every element, broadcasting; reduction: 'mean' or 'sum'."""
+    return _with_gradient(F.binary_cross_entropy(y, t, weight, _reduction("binary_cross_entropy", reduction)))
+
+
+def binary_cross_entropy_with_logits(y, t, weight=None, reduction="mean", pos_weight=None):
+    """-> (loss, dy): the binary cross-entropy of sigmoid(y), y any logits, and its gradient for y. pos_weight: a factor for the
+    positives' term, broadcasting. Otherwise as binary_cross_entropy."""
+    reduction = _reduction("binary_cross_entropy_with_logits", reduction)
+    return _with_gradient(F.binary_cross_entropy_with_logits(y, t, weight, reduction, pos_weight))
+
+
+def hinge(y, t, margin=1.0, squared=False, reduction="mean"):
+    """-> (loss, dy): the mean of max(0, margin - t y), targets t -1 and 1 (or 0 and 1) of y's shape, and its gradient for y;
+    squared: of its square. Integer labels t (N,) beside scores y (N, classes): the multi-class loss, PyTorch's MultiMarginLoss.
+    reduction: 'mean' or 'sum'."""
+    return _with_gradient(F.hinge_loss(y, t, margin, squared, _reduction("hinge", reduction)))
+
+
 def _reduction(where, reduction, allowed=("mean", "sum")):
     if reduction not in allowed:
         raise ValueError(f"{where}: reduction must be one of {', '.join(map(repr, allowed))}, got {reduction!r}")
     return reduction
 
 
+_ALL = ("mean", "sum", "none")
+
+
 class _LossClass:
-    """What the loss classes share: settings, a call, and the way they are written."""
+    """What the loss classes share: settings, named as the function's arguments, a call, and the way they are written."""
+    function = None
+
+    def __init__(self, reduction, **settings):
+        self.__dict__.update(settings, reduction=_reduction(type(self).__name__, reduction, _ALL))
+
+    def __call__(self, input, target):
+        return self.function(input, target, **vars(self))
 
     def to(self, *_, **__):
         """Accepted for PyTorch's sake; returns self."""
@@ -133,7 +182,8 @@ class _LossClass:
         return f"{type(self).__name__}({shown})"
 
 
-_ALL = ("mean", "sum", "none")
+def _array(weight):
+    return None if weight is None else np.array(weight, np.float32)
 
 
 class CrossEntropyLoss(_LossClass):
@@ -141,156 +191,90 @@ class CrossEntropyLoss(_LossClass):
     values.
 
     weight=None: (C,), a factor a class; ignore_index=-100; reduction='mean' | 'sum' | 'none'; label_smoothing=0.0."""
+    function = staticmethod(F.cross_entropy)
 
     def __init__(self, weight=None, ignore_index=-100, reduction="mean", label_smoothing=0.0):
-        self.weight = None if weight is None else np.array(weight, np.float32)
-        self.ignore_index, self.reduction = int(ignore_index), _reduction("CrossEntropyLoss", reduction, _ALL)
         if not 0.0 <= label_smoothing <= 1.0:
             raise ValueError(f"CrossEntropyLoss: label_smoothing must be in [0, 1], got {label_smoothing!r}")
-        self.label_smoothing = float(label_smoothing)
-
-    def __call__(self, input, target):
-        return F.cross_entropy(input, target, self.weight, ignore_index=self.ignore_index, reduction=self.reduction,
-                               label_smoothing=self.label_smoothing)
+        super().__init__(reduction, weight=_array(weight), ignore_index=int(ignore_index),
+                         label_smoothing=float(label_smoothing))
 
 
 class NLLLoss(_LossClass):
     """The negative log likelihood of log-probabilities: F.nll_loss. Arguments as CrossEntropyLoss's, without smoothing."""
+    function = staticmethod(F.nll_loss)
 
     def __init__(self, weight=None, ignore_index=-100, reduction="mean"):
-        self.weight = None if weight is None else np.array(weight, np.float32)
-        self.ignore_index, self.reduction = int(ignore_index), _reduction("NLLLoss", reduction, _ALL)
-
-    def __call__(self, input, target):
-        return F.nll_loss(input, target, self.weight, ignore_index=self.ignore_index, reduction=self.reduction)
+        super().__init__(reduction, weight=_array(weight), ignore_index=int(ignore_index))
 
 
 class MSELoss(_LossClass):
     """The mean squared error: F.mse_loss. reduction='mean' | 'sum' | 'none'."""
+    function = staticmethod(F.mse_loss)
 
     def __init__(self, reduction="mean"):
-        self.reduction = _reduction("MSELoss", reduction, _ALL)
-
-    def __call__(self, input, target):
-        return F.mse_loss(input, target, reduction=self.reduction)
+        super().__init__(reduction)
 
 
-# ---- compile's loss argument: symbolic functions (y_pred, y_true) -> one value a row, or a scalar
+class L1Loss(_LossClass):
+    """The mean absolute error: F.l1_loss. reduction='mean' | 'sum' | 'none'."""
+    function = staticmethod(F.l1_loss)
 
-def per_row(value):
-    """A loss of every element as one a row: the mean over all axes but the first."""
-    return value if len(value.shape) <= 1 else value.flatten(1).mean(1)
-
-
-def match_target(y_pred, y_true):
-    """Labels (N, 1) as (N,)."""
-    column = y_true.dtype == "int64" and len(y_true.shape) == len(y_pred.shape) and y_true.shape[1] == 1
-    return y_true.squeeze(1) if column else y_true
+    def __init__(self, reduction="mean"):
+        super().__init__(reduction)
 
 
-def logits_of(y_pred):
-    """The logits behind a network that ends in a softmax over the classes: cross-entropy takes them, so that its probabilities
-    are used as such and never soft-maxed twice."""
-    node = y_pred.node
-    return node.inputs[0] if node.op.name == "softmax" and node.attrs.get("dim", 1) in (1, 1 - len(y_pred.shape)) else y_pred
+class SmoothL1Loss(_LossClass):
+    """F.smooth_l1_loss: squared below beta, absolute above. reduction='mean' | 'sum' | 'none'; beta=1.0."""
+    function = staticmethod(F.smooth_l1_loss)
+
+    def __init__(self, reduction="mean", beta=1.0):
+        super().__init__(reduction, beta=float(beta))
 
 
-def _cross_entropy_rows(y_pred, y_true, label_smoothing=0.0):
-    return per_row(F.cross_entropy_rows(logits_of(y_pred), y_true, label_smoothing=label_smoothing))
+class HuberLoss(_LossClass):
+    """F.huber_loss: squared below delta, linear above. reduction='mean' | 'sum' | 'none'; delta=1.0."""
+    function = staticmethod(F.huber_loss)
+
+    def __init__(self, reduction="mean", delta=1.0):
+        super().__init__(reduction, delta=float(delta))
 
 
-def _nll_rows(y_pred, y_true):
-    return per_row(F.nll_loss(y_pred, match_target(y_pred, y_true), reduction="none"))
+class BCELoss(_LossClass):
+    """The binary cross-entropy of probabilities: F.binary_cross_entropy.
+
+    weight=None: a factor for every element, broadcasting; reduction='mean' | 'sum' | 'none'."""
+    function = staticmethod(F.binary_cross_entropy)
+
+    def __init__(self, weight=None, reduction="mean"):
+        super().__init__(reduction, weight=_array(weight))
 
 
-def _same_shape(y_pred, y_true):
-    """y_true with y_pred's shape, where only axes of length 1 are missing: (N,) targets of an (N, 1) output."""
-    if tuple(y_true.shape) != tuple(y_pred.shape) and prod(y_true.shape) == prod(y_pred.shape):
-        y_true = y_true.reshape(tuple(y_pred.shape))
-    return F.float(y_true) if y_true.dtype != y_pred.dtype else y_true
+class BCEWithLogitsLoss(_LossClass):
+    """The binary cross-entropy of logits: F.binary_cross_entropy_with_logits.
+
+    weight=None, pos_weight=None: factors for every element and for the positives' term, broadcasting;
+    reduction='mean' | 'sum' | 'none'."""
+    function = staticmethod(F.binary_cross_entropy_with_logits)
+
+    def __init__(self, weight=None, reduction="mean", pos_weight=None):
+        super().__init__(reduction, weight=_array(weight), pos_weight=_array(pos_weight))
 
 
-def _mse_rows(y_pred, y_true):
-    return F.mse_rows(y_pred, _same_shape(y_pred, y_true))
+class HingeLoss(_LossClass):
+    """F.hinge_loss: targets -1 and 1 (or 0 and 1) of the scores' shape, or integer labels beside a score a class.
+
+    margin=1.0; squared=False; reduction='mean' | 'sum' | 'none'."""
+    function = staticmethod(F.hinge_loss)
+
+    def __init__(self, margin=1.0, squared=False, reduction="mean"):
+        super().__init__(reduction, margin=float(margin), squared=bool(squared))
 
 
-NAMES = {**dict.fromkeys(("cross_entropy", "crossentropy", "categorical_crossentropy", "sparse_categorical_crossentropy"),
-                         _cross_entropy_rows),
-         **dict.fromkeys(("nll", "nll_loss"), _nll_rows), **dict.fromkeys(("mse", "mse_loss", "mean_squared_error"), _mse_rows)}
+class MultiMarginLoss(_LossClass):
+    """The multi-class hinge loss: F.multi_margin_loss. p=1 | 2; margin=1.0; weight=None: (C,), a factor a class;
+    reduction='mean' | 'sum' | 'none'."""
+    function = staticmethod(F.multi_margin_loss)
 
-
-def resolve(spec, loss_weights=None):
-    """compile's `loss` as a symbolic function rows(y_pred, y_true) -> a value of shape (N,), one a row, or a scalar.
-
-    spec: a name, a loss function or class of this module, a formula of (y_pred, y_true) (matched by name; other names: the
-    prediction first), or for several outputs a dict or list of these, summed with loss_weights, a dict or list of numbers."""
-    if isinstance(spec, (dict, list, tuple)):
-        return _resolve_several(spec, loss_weights)
-    if isinstance(spec, str):
-        if spec.lower() not in NAMES:
-            raise ValueError(f"compile: unknown loss {spec!r}, expected one of {', '.join(sorted(NAMES))}, a class like "
-                             "nn.CrossEntropyLoss() or a function of (y_pred, y_true)")
-        return NAMES[spec.lower()]
-    if isinstance(spec, type) and issubclass(spec, _LossClass):
-        spec = spec()
-    if isinstance(spec, _LossClass):
-        return _resolve_class(spec)
-    for rows, functions in ((_cross_entropy_rows, (cross_entropy, F.cross_entropy)), (_nll_rows, (nll, F.nll_loss)),
-                            (_mse_rows, (mse, F.mse_loss))):
-        if any(spec is f for f in functions):
-            return rows
-    if not callable(spec):
-        raise TypeError(f"compile: loss must be a name, a loss class or a function of (y_pred, y_true), got {spec!r}")
-    return by_name(spec)
-
-
-def _resolve_class(loss):
-    if isinstance(loss, MSELoss):
-        return _mse_rows if loss.reduction == "mean" else loss
-    if loss.weight is None and loss.reduction == "mean" and loss.ignore_index == -100:
-        if isinstance(loss, NLLLoss):
-            return _nll_rows
-        return lambda y_pred, y_true: _cross_entropy_rows(y_pred, y_true, loss.label_smoothing)
-    if isinstance(loss, CrossEntropyLoss):
-        return lambda y_pred, y_true: loss(logits_of(y_pred), y_true)
-    return lambda y_pred, y_true: loss(y_pred, match_target(y_pred, y_true))
-
-
-def _resolve_several(spec, loss_weights):
-    names = list(spec) if isinstance(spec, dict) else range(len(spec))
-    parts = {name: resolve(spec[name]) for name in names}
-    weights = loss_weights if loss_weights is not None else {}
-    weights = dict(enumerate(weights)) if isinstance(weights, (list, tuple)) else weights
-    unknown = [name for name in weights if name not in parts]
-    if unknown:
-        raise ValueError(f"compile: loss_weights names {unknown[0]!r}, the losses are {list(names)}")
-
-    def rows(y_pred, y_true):
-        total = None
-        for i, name in enumerate(names):
-            part = parts[name](pick(y_pred, name, i, "output"), pick(y_true, name, i, "target")) * float(weights.get(name, 1.0))
-            total = part if total is None else total + part
-        return total
-    return rows
-
-
-def pick(values, name, place, what):
-    """One of several outputs or targets, by its name in a dict, by its place in a list."""
-    if isinstance(values, dict):
-        if name not in values:
-            raise ValueError(f"compile: the loss names the {what} {name!r}, there are {list(values)}")
-        return values[name]
-    if isinstance(values, (list, tuple)):
-        if place >= len(values):
-            raise ValueError(f"compile: there is a loss for the {what} {name!r}, but {len(values)} {what}s")
-        return values[place]
-    return values
-
-
-def by_name(function):
-    """A user's formula as a function of (y_pred, y_true): arguments called so are matched by name, in any order."""
-    code = getattr(function, "__code__", None) or getattr(getattr(type(function), "__call__", None), "__code__", None)
-    names = code.co_varnames[:code.co_argcount + code.co_kwonlyargcount] if code is not None else ()
-    if "y_true" in names and "y_pred" in names:
-        return lambda y_pred, y_true: function(y_pred=y_pred, y_true=y_true)
-    return function
+    def __init__(self, p=1, margin=1.0, weight=None, reduction="mean"):
+        super().__init__(reduction, p=p, margin=float(margin), weight=_array(weight))

@@ -1,7 +1,7 @@
 """Metrics: what compile's `metrics` argument means. A metric is a formula on values, one value a row: it comes out of the same
 plan as the loss, without a second pass."""
 from . import functional as F
-from .losses import by_name, per_row, pick, _mse_rows, _same_shape
+from .objectives import by_name, per_row, pick, _mse_rows, _same_shape
 
 __all__ = []
 

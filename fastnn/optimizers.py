@@ -9,7 +9,7 @@ import numpy as np
 from . import graph
 from .parameter import Buffer
 
-__all__ = ["Optimizer", "SGD", "Adam", "AdamW"]
+__all__ = ["Optimizer", "SGD", "Adam", "AdamW", "RMSprop"]
 
 
 class Optimizer:
@@ -432,7 +432,58 @@ class AdamW(Adam):
         super().__init__(params, lr, betas, eps, weight_decay, learning_rate=learning_rate)
 
 
-NAMES = {"sgd": SGD, "adam": Adam, "adamw": AdamW}
+class RMSprop(Optimizer):
+    """RMSprop (Tieleman & Hinton 2012), PyTorch's:
+
+        g += weight_decay * w;   s = alpha s + (1 - alpha) g^2   (centered: m = alpha m + (1 - alpha) g, and s - m^2 for s)
+        d = g / (sqrt(s) + eps)   (momentum: v = momentum * v + d, and v for d);   w -= lr * d
+
+    params: None (compile gives the model's), or an iterable of parameters or of groups [{"params": ..., "lr": ...}, ...].
+    lr=0.01 (learning_rate too), alpha=0.99 (Keras's rho is 0.9), eps=1e-8, weight_decay=0, momentum=0, centered=False."""
+    op, slots = "rmsprop", ("lr", "alpha", "eps", "weight_decay", "momentum")
+
+    def __init__(self, params=None, lr=0.01, alpha=0.99, eps=1e-8, weight_decay=0, momentum=0, centered=False, *,
+                 learning_rate=None):
+        self._steps = {}                    # id of a parameter -> the steps it has taken, for state_dict alone
+        super().__init__(params, dict(lr=lr, momentum=momentum, alpha=alpha, eps=eps, centered=centered,
+                                      weight_decay=weight_decay), learning_rate)
+
+    def _check(self, settings):
+        super()._check(settings)
+        if float(settings.get("momentum", 0)) < 0:
+            raise ValueError(f"{self.name}: momentum must be >= 0, got {settings['momentum']!r}")
+        if not 0 <= float(settings.get("alpha", 0)) <= 1:
+            raise ValueError(f"{self.name}: alpha must be in [0, 1], got {settings['alpha']!r}")
+
+    def moment_names(self, group):
+        return ("square_avg", *(["grad_avg"] if group["centered"] else []), *(["momentum_buffer"] if group["momentum"] else []))
+
+    def structure(self, params=None):
+        return ("rmsprop", tuple([(g["momentum"] != 0, bool(g["centered"]), len(g["params"])) for g in self.param_groups]))
+
+    def _update(self, session, parameter, weight, gradient, moments, numbers):
+        given = dict(zip(self.moment_names(self.group_of(parameter)), moments))
+        return graph.OPS[self.op](weight, gradient, *[given.get(n) for n in ("square_avg", "grad_avg", "momentum_buffer")], *numbers)
+
+    def advance(self, params):
+        for p in params:
+            self._steps[id(p)] = self._steps.get(id(p), 0) + 1
+
+    def _has_state(self, parameter):
+        return id(parameter) in self._steps
+
+    def _counts(self, parameter):
+        return {"step": np.array(self._steps[id(parameter)], np.float32)}
+
+    def _reset(self):
+        super()._reset()
+        self._steps.clear()
+
+    def _load_counts(self, loaded):
+        self._steps.update((id(p), int(entries.get("step", 0))) for p, entries in loaded.items())
+
+
+NAMES = {"sgd": SGD, "adam": Adam, "adamw": AdamW, "rmsprop": RMSprop}
 
 
 def resolve(spec):
@@ -443,4 +494,4 @@ def resolve(spec):
         return spec()
     if isinstance(spec, Optimizer):
         return spec
-    raise ValueError(f"compile: optimizer must be one of {sorted(NAMES)} or an nn.SGD, nn.Adam, nn.AdamW, got {spec!r}")
+    raise ValueError(f"compile: optimizer must be one of {sorted(NAMES)} or an optimizer like nn.SGD(), got {spec!r}")

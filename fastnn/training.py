@@ -2,7 +2,7 @@
 update) is one run of a plan that steps.py makes; here is the loop around it, with Keras's arguments and meanings."""
 import numpy as np
 
-from . import losses, random
+from . import random
 
 __all__ = ["Trainable"]
 
@@ -12,8 +12,8 @@ class Compiled:
     [(name, function of the same)], `optimizer`."""
 
     def __init__(self, model, loss, optimizer, wanted, loss_weights):
-        from . import metrics, optimizers
-        self.loss, self.metrics = losses.resolve(loss, loss_weights), metrics.resolve_all(wanted, loss)
+        from . import metrics, objectives, optimizers
+        self.loss, self.metrics = objectives.resolve(loss, loss_weights), metrics.resolve_all(wanted, loss)
         self.optimizer = optimizers.resolve(optimizer).bind(model.parameters())
         self.names = [name for name, _ in self.metrics]
         self.several = isinstance(loss, (dict, list, tuple))
@@ -129,8 +129,9 @@ class Trainable:
     def compile(self, optimizer="sgd", loss=None, loss_weights=None, metrics=None):
         """Says how the network is trained.
 
-        optimizer="sgd": a name ("sgd", "adam", "adamw") or an nn.SGD, nn.Adam, nn.AdamW; made without parameters, it gets the
-        model's. loss: a name ("cross_entropy", "nll", "mse", Keras's names), a loss class like nn.CrossEntropyLoss(), a formula
+        optimizer="sgd": a name ("sgd", "adam", "adamw", "rmsprop") or an optimizer like nn.SGD(); made without parameters, it gets
+        the model's. loss: a name ("cross_entropy", "nll", "mse", "l1", "huber", "smooth_l1", "binary_cross_entropy",
+        "binary_cross_entropy_with_logits", "hinge", "multi_margin", Keras's names), a loss class like nn.CrossEntropyLoss(), a formula
         of (y_pred, y_true) that returns one value a row or a scalar, or for several outputs a dict of these by output name with
         loss_weights (a dict of numbers). metrics: a name ("accuracy", "mse", "mae"), a formula, or a list of them.
         Raises ValueError or TypeError for what it does not know."""

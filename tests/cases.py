@@ -136,8 +136,11 @@ case("scale-by-total", lambda a: a / (a * a).sum(), rows(3, 4))
 # ---- activations
 case("relu", F.relu, rows(3, 4), exact=True, bits=True)
 case("leaky_relu", F.leaky_relu, rows(7), negative_slope=0.25, exact=True, bits=True)
-for _name in "sigmoid tanh".split():
+for _name in "sigmoid tanh gelu silu softplus".split():
     case(_name, getattr(F, _name), rows(7))
+case("gelu-tanh", F.gelu, rows(7), approximate="tanh")
+case("softplus-beta", F.softplus, rows(7), beta=2.0)
+case("elu", F.elu, rows(7), alpha=0.75)
 for _dim in (1, 2, -1):
     case(f"softmax-{_dim}", F.softmax, rows(3, 5), dim=_dim)
     case(f"log_softmax-{_dim}", F.log_softmax, rows(3, 5), dim=_dim)
@@ -351,6 +354,23 @@ case("mse_loss", F.mse_loss, rows(3, 4), rows(3, 4))
 case("mse_loss-sum", F.mse_loss, rows(3, 4), rows(3, 4), reduction="sum", exact=True)
 case("mse_rows", F.mse_rows, rows(3, 4), rows(3, 4))
 case("mse_rows-folded", lambda x, y: F.mse_rows(x.reshape(-1, 4), y.reshape(-1, 4)), rows(3, 4), rows(3, 4), exact=True)
+case("l1_loss", F.l1_loss, rows(3, 4), rows(3, 4))
+case("l1_loss-none", F.l1_loss, rows(3, 4), rows(3, 4), reduction="none", exact=True)
+case("huber_loss", F.huber_loss, rows(3, 4), rows(3, 4), delta=0.5)
+case("huber_loss-sum", F.huber_loss, rows(3, 4), rows(3, 4), reduction="sum", exact=True)
+case("smooth_l1_loss", F.smooth_l1_loss, rows(3, 4), rows(3, 4), beta=2.0, reduction="none")
+case("binary_cross_entropy", F.binary_cross_entropy, rows(3, 4, values="probabilities"), rows(3, 4, values="probabilities"))
+case("binary_cross_entropy-weight", lambda x, t, w: F.binary_cross_entropy(F.sigmoid(x), t, w, "none"), rows(3),
+     rows(3, values="probabilities"), weight(3, values=POSITIVE))
+BCE = F.binary_cross_entropy_with_logits
+case("binary_cross_entropy_with_logits", BCE, rows(3, 4), rows(3, 4, values="probabilities"))
+case("binary_cross_entropy_with_logits-weights", lambda x, t, w, v: BCE(x, t, w, "sum", v), rows(5),
+     rows(5, values="probabilities"), weight(5, values=POSITIVE), weight(5, values=POSITIVE))
+case("hinge_loss", F.hinge_loss, rows(5), rows(5), margin=0.5)
+case("hinge_loss-squared", F.hinge_loss, rows(5), rows(5), squared=True, reduction="none", exact=True)
+case("hinge_loss-labels", F.hinge_loss, rows(5), labels(5), squared=True, reduction="sum", special=False)
+case("multi_margin_loss", lambda x, t, w: F.multi_margin_loss(x, t, 1, 0.5, w), rows(5), labels(5), weight(5, values=POSITIVE),
+     special=False)
 case("accuracy", F.accuracy, rows(5), labels(5), gradient=False, exact=True, bits=True)
 case("accuracy-binary", F.accuracy, rows(1), labels(2), gradient=False, exact=True, bits=True)
 case("accuracy-ignore", F.accuracy, rows(3, 2), labels(3, 2), ignore_index=1, gradient=False, exact=True, bits=True)
@@ -359,8 +379,10 @@ case("accuracy-folded", lambda x, p: F.accuracy(x.reshape(-1, 2), p.reshape(-1, 
      gradient=False, exact=True)
 
 # ---- backward functions, called with what they need
-for _name in "relu sigmoid tanh".split():
+for _name in "relu sigmoid tanh gelu silu softplus".split():
     case(f"{_name}_backward", getattr(F, f"{_name}_backward"), rows(7), rows(7), exact=_name == "relu", bits=_name == "relu")
+case("gelu_backward-tanh", F.gelu_backward, rows(7), rows(7), approximate="tanh")
+case("elu_backward", F.elu_backward, rows(7), rows(7), alpha=0.75)
 case("leaky_relu_backward", F.leaky_relu_backward, rows(7), rows(7), negative_slope=0.25, exact=True, bits=True)
 for _name in "softmax log_softmax".split():
     case(f"{_name}_backward", getattr(F, f"{_name}_backward"), rows(3, 5), rows(3, 5), dim=1)
@@ -393,7 +415,13 @@ case("cross_entropy_backward", F.cross_entropy_backward, rows(5), labels(5), pla
 case("cross_entropy_backward-weight", lambda x, t, w: F.cross_entropy_backward(x, t, w, 2, "mean", 0.1), rows(5, 2),
      labels(5, 2), weight(5, values=POSITIVE), plan=False)
 case("nll_loss_backward", F.nll_loss_backward, rows(5), labels(5), plan=False)
-case("mse_loss_backward", F.mse_loss_backward, rows(3, 4), rows(3, 4))
+for _name in "mse l1 huber smooth_l1".split():
+    case(f"{_name}_loss_backward", getattr(F, f"{_name}_loss_backward"), rows(3, 4), rows(3, 4), gradient=_name != "l1")
+case("binary_cross_entropy_backward", F.binary_cross_entropy_backward, rows(5, values="probabilities"),
+     rows(5, values="probabilities"), special=False)
+case("binary_cross_entropy_with_logits_backward", F.binary_cross_entropy_with_logits_backward, rows(5), rows(5))
+case("hinge_loss_backward", F.hinge_loss_backward, rows(5), rows(5), gradient=False)
+case("multi_margin_loss_backward", F.multi_margin_loss_backward, rows(5), labels(5), p=2, special=False)
 
 # ---- kernels that do to their results what the graph does next
 def ended(function, **arguments):
@@ -451,6 +479,13 @@ update("sgd-first", "sgd", [W, W, W], dict(SGD, first=1, momentum=0.9, dampening
 ADAM = dict(lr=0.1, beta1=0.8, beta2=0.9, eps=0.01, weight_decay=0.25, correction1=0.4, correction2=0.3)
 update("adam", "adam", [W, W, W, weight(37, values=POSITIVE)], ADAM, decoupled=False)
 update("adamw", "adam", [weight(5, 60)] * 3 + [weight(5, 60, values=POSITIVE)], ADAM, decoupled=True)
+RMSPROP = dict(lr=0.1, alpha=0.75, eps=0.01, weight_decay=0.25, momentum=0.5)
+P = weight(37, values=POSITIVE)
+update("rmsprop", "rmsprop", [W, W, P, None, None], RMSPROP)
+update("rmsprop-plain", "rmsprop", [weight(5, 60)] * 2 + [weight(5, 60, values=POSITIVE), None, weight(5, 60)],
+       dict(RMSPROP, weight_decay=0.0))
+update("rmsprop-centered", "rmsprop", [weight(5, 60)] * 2 + [weight(5, 60, values=POSITIVE), weight(5, 60, values="probabilities"),
+                                       weight(5, 60)], RMSPROP)
 STATISTICS = [weight(21), weight(21, values=POSITIVE), count(), weight(21), weight(21, values=POSITIVE)]
 update("batch_norm_update", "batch_norm_update", STATISTICS, {}, momentum=0.25, count=6)
 update("batch_norm_update-average", "batch_norm_update", STATISTICS, {}, momentum=None, count=6)

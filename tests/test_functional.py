@@ -29,7 +29,8 @@ BACKWARD = [
     ("avg_pool2d", (2, 2, 6, 5), [], dict(kernel_size=3, stride=2, padding=1, ceil_mode=True, count_include_pad=False)),
     ("adaptive_avg_pool2d", (2, 2, 6, 5), [], dict(output_size=(4, 2))),
     ("relu", (3, 4), [], {}), ("leaky_relu", (3, 4), [], dict(negative_slope=0.3)), ("sigmoid", (3, 4), [], {}),
-    ("tanh", (3, 4), [], {}),
+    ("tanh", (3, 4), [], {}), ("elu", (3, 4), [], dict(alpha=0.7)), ("gelu", (3, 4), [], {}),
+    ("gelu", (3, 4), [], dict(approximate="tanh")), ("silu", (3, 4), [], {}), ("softplus", (3, 4), [], dict(beta=2.0)),
     ("dropout", (3, 4), [], dict(p=0.4, seed=3, step=2)),
 ]
 
@@ -81,7 +82,16 @@ def test_batch_norm_backward(training):
 LOSSES = [("cross_entropy", normal(4, 5), np.array([1, -100, 0, 4]), dict(weight=RNG.uniform(1, 2, 5), label_smoothing=0.1)),
           ("cross_entropy", normal(4, 5), RNG.uniform(0, 1, (4, 5)), {}), ("cross_entropy", normal(5), np.array(2), {}),
           ("nll_loss", normal(4, 5), np.array([1, -100, 0, 4]), dict(weight=RNG.uniform(1, 2, 5))),
-          ("nll_loss", normal(4, 5), np.array([1, 2, 0, 4]), {}), ("mse_loss", normal(4, 5), normal(4, 5), {})]
+          ("nll_loss", normal(4, 5), np.array([1, 2, 0, 4]), {}), ("mse_loss", normal(4, 5), normal(4, 5), {}),
+          ("l1_loss", normal(4, 5), normal(4, 5), {}), ("huber_loss", normal(4, 5), normal(4, 5), dict(delta=0.7)),
+          ("smooth_l1_loss", normal(4, 5), normal(4, 5), dict(beta=0.5)),
+          ("smooth_l1_loss", normal(4, 5), normal(4, 5), dict(beta=0)),
+          ("binary_cross_entropy", RNG.uniform(0.1, 0.9, (4, 5)), RNG.uniform(0, 1, (4, 5)), dict(weight=RNG.uniform(1, 2, 5))),
+          ("binary_cross_entropy_with_logits", normal(4, 5), RNG.uniform(0, 1, (4, 5)),
+           dict(weight=RNG.uniform(1, 2, (4, 1)), pos_weight=RNG.uniform(1, 2, 5))),
+          ("hinge_loss", normal(4, 5), np.sign(normal(4, 5)), dict(margin=0.6, squared=True)),
+          ("hinge_loss", normal(4, 5), np.array([1, 2, 0, 4]), {}),
+          ("multi_margin_loss", normal(4, 5), np.array([1, 2, 0, 4]), dict(p=2, weight=RNG.uniform(1, 2, 5)))]
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
@@ -107,7 +117,7 @@ def test_a_loss_knows_its_prediction():
 
 def test_nan_passes_through():
     x = np.array([[np.nan, -1.0, 2.0]], np.float32)
-    for function in (F.relu, F.leaky_relu, F.sigmoid, F.tanh, F.exp, F.abs, F.sign, lambda a: F.clip(a, 0, 1),
+    for function in (F.relu, F.leaky_relu, F.sigmoid, F.tanh, F.elu, F.gelu, F.silu, F.softplus, F.exp, F.abs, F.sign, lambda a: F.clip(a, 0, 1),
                      lambda a: F.maximum(a, 0.0), lambda a: F.minimum(0.0, a), lambda a: F.max(a, 1), lambda a: F.min(a, 1)):
         assert np.isnan(function(x).ravel()[0])
     image = np.zeros((1, 1, 4, 4), np.float32)

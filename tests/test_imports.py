@@ -131,7 +131,7 @@ def test_what_import_loads():
             "importlib.metadata", "numpy.random", "dataclasses", "urllib", "xml", "subprocess", "shutil", "tempfile"}
     assert not slow & (after - before)
     seldom = {"callbacks", "saving", "files", "datasets", "cli", "summary", "drawing", "steps", "progress", "metrics", "networks",
-              "results"}
+              "results", "objectives"}
     assert not {f"fastnn.{name}" for name in seldom} & after
 
 
@@ -147,7 +147,9 @@ def test_import_time(tmp_path):
 def test_every_public_name_is_there():
     for name in """Sequential Model Module Input Parameter Scalar Residual Concat ModuleList Identity Flatten Reshape Rescaling
             Conv2d Linear MaxPool2d AvgPool2d AdaptiveAvgPool2d BatchNorm1d BatchNorm2d Dropout ReLU LeakyReLU Sigmoid
-            RNN GRU LSTM Tanh Softmax LogSoftmax SGD Adam AdamW Loss CrossEntropyLoss NLLLoss MSELoss cross_entropy nll mse load
+            RNN GRU LSTM Tanh Softmax LogSoftmax SGD Adam AdamW RMSprop Loss CrossEntropyLoss NLLLoss MSELoss cross_entropy nll mse
+            load L1Loss SmoothL1Loss HuberLoss BCELoss BCEWithLogitsLoss HingeLoss MultiMarginLoss l1 smooth_l1 huber hinge
+            binary_cross_entropy binary_cross_entropy_with_logits ELU GELU SiLU Softplus
             load_training_state manual_seed set_num_threads get_num_threads show_config no_grad op check_op EarlyStopping
             ModelCheckpoint LearningRateScheduler ReduceLROnPlateau CSVLogger LambdaCallback TerminateOnNaN Callback
             History optim functional networks""".split():

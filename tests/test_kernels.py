@@ -259,6 +259,39 @@ def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
 
+def softplus(x):
+    return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
+
+
+def gelu_tanh_slope(x):
+    x = np.clip(x, -10, 10)
+    t, slope = np.tanh(0.7978845608028654 * (x + 0.044715 * x ** 3)), 0.7978845608028654 * (1 + 0.134145 * x * x)
+    return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * slope
+
+
+def gelu_slope(x):
+    x = np.clip(x, -40, 40)
+    return 0.5 * (1 + erf(x * math.sqrt(0.5))) + x * np.exp(-x * x / 2) / math.sqrt(2 * math.pi)
+
+
+def silu_slope(x):
+    x = np.clip(x, -800, 800)
+    return sigmoid(x) * (1 + x * (1 - sigmoid(x)))
+
+
+def logits_loss(x, t, w):
+    return np.log1p(np.exp(-np.abs(x))) * (w * t + (1 - t)) + np.maximum(x, 0) * (1 - t) + np.maximum(-x, 0) * (w * t)
+
+
+def probability_loss(p, t):
+    return -(t * np.maximum(np.log(p), -100) + (1 - t) * np.maximum(np.log1p(-p), -100))
+
+
+def huber(d, delta):
+    near = np.where(np.abs(d) < delta, np.abs(d), delta)
+    return near * (np.abs(d) - near / 2)
+
+
 def raised_then(a, high):
     return np.where(a > high, high, a)
 
@@ -274,8 +307,17 @@ ONE = dict(add=lambda a, b: a + b, sub=lambda a, b: a - b, mul=lambda a, b: a * 
            inside=lambda a, low, high: (a >= low) & (a <= high))                 # rounded once
 FORMULAS = dict(ONE, pow=np.power, exp=np.exp, log=np.log, log1p=np.log1p, sigmoid=sigmoid, tanh=np.tanh, erf=erf,
                 fma=lambda a, b, c: a * b + c,
+                softplus=softplus, elu=lambda x, alpha: np.where(x > 0, x, alpha * np.expm1(x)),
+                gelu=lambda x: x * 0.5 * (1 + erf(x * math.sqrt(0.5))), silu=lambda x: x * sigmoid(x),
+                gelu_tanh=lambda x: 0.5 * x * (1 + np.tanh(0.7978845608028654 * (x + 0.044715 * x ** 3))),
+                binary_cross_entropy=probability_loss, binary_cross_entropy_with_logits=logits_loss, huber=huber,
+                elu_backward=lambda dy, x, alpha: np.where(x > 0, dy, dy * alpha * np.exp(np.minimum(x, 0))),
+                gelu_backward=lambda dy, x: dy * gelu_slope(x), gelu_tanh_backward=lambda dy, x: dy * gelu_tanh_slope(x),
+                silu_backward=lambda dy, x: dy * silu_slope(x),
                 sigmoid_backward=lambda dy, y: dy * (1 - y) * y, tanh_backward=lambda dy, y: dy * (1 - y * y))
-LOOSE = dict(sigmoid_backward=4, tanh_backward=4)                                # several roundings
+LOOSE = dict(fma=1, sigmoid_backward=4, tanh_backward=4, gelu=2, gelu_tanh=2, silu=2, elu_backward=4, gelu_backward=4,
+             gelu_tanh_backward=8, silu_backward=4, binary_cross_entropy=4,
+             binary_cross_entropy_with_logits=4)                                 # several roundings, sums that cancel
 EDGES = np.array([0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, 0.5, 2.0, 3.0, -3.0, 88.7, 89.5, -87.3, -104.0, 1e-7, -1e-7,
                   1e30, -1e30, 2.0 ** 24, 2.0 ** -126, 8388609.0, 0.6, 0.93, 4.0, 9.0, -9.0, 1 / 3, 126.0, -126.0,
                   128.0], np.float32)
@@ -313,11 +355,12 @@ def test_every_elementwise_instruction(name, operands, target):
 
 @np.errstate(all="ignore")
 def check_ulps(name, given, out, expected, narrow):
-    if name in ("fma", "sigmoid_backward", "tanh_backward"):                     # intermediate results may overflow, cancel
+    if name in LOOSE:                                                            # intermediate results may overflow, cancel
         big = np.max([np.abs(a.astype(np.float64)) for a in given], axis=0)
         kept = (big < 1e12) & np.isfinite(expected)
-        size = np.abs(given[0].astype(np.float64)) * (np.abs(given[1]) if name == "fma" else 1)
-        bound = 2.0 ** -23 * LOOSE.get(name, 1) * (np.abs(expected) + size) + 2.0 ** -126
+        factors = {"fma": 2, "elu_backward": 3, "binary_cross_entropy": 2, "binary_cross_entropy_with_logits": 3}.get(name, 1)
+        size = np.prod([np.maximum(np.abs(a.astype(np.float64)), name[:6] == "binary") for a in given[:factors]], axis=0)
+        bound = 2.0 ** -23 * LOOSE[name] * (np.abs(expected) + size) + 2.0 ** -126
         wrong = kept & (np.abs(out - expected) > bound)
     else:
         ulp = np.maximum(np.spacing(np.abs(narrow)).astype(np.float64), 2.0 ** -149)

@@ -18,6 +18,11 @@ def log_softmax(x):
     return x - np.log(np.exp(x).sum(1, keepdims=True))
 
 
+def huber(d, delta):
+    return np.where(abs(d) < delta, d * d / 2, delta * (abs(d) - delta / 2))
+
+
+SIGNS = np.where(RNG.random((6, 4)) < 0.5, -1.0, 1.0)
 ROWS = -log_softmax(LOGITS)[np.arange(6), LABELS]
 CASES = [
     ("labels", lambda y: nn.cross_entropy(y, LABELS), LOGITS, ROWS.mean()),
@@ -33,6 +38,20 @@ CASES = [
     ("nll weight", lambda y: nn.nll(y, LABELS, WEIGHT), LOGITS,
      -(LOGITS[np.arange(6), LABELS] * WEIGHT[LABELS]).sum() / WEIGHT[LABELS].sum()),
     ("mse", lambda y: nn.mse(y, SOFT), LOGITS, ((LOGITS - SOFT) ** 2).mean()),
+    ("l1", lambda y: nn.l1(y, SOFT), LOGITS, np.abs(LOGITS - SOFT).mean()),
+    ("huber", lambda y: nn.huber(y, SOFT, 0.7), LOGITS, huber(LOGITS - SOFT, 0.7).mean()),
+    ("smooth l1", lambda y: nn.smooth_l1(y, SOFT, 0.5, reduction="sum"), LOGITS, huber(LOGITS - SOFT, 0.5).sum() / 0.5),
+    ("binary", lambda y: nn.binary_cross_entropy(y, SOFT), SOFT[::-1], -(SOFT * np.log(SOFT[::-1]) + (1 - SOFT)
+                                                                       * np.log(1 - SOFT[::-1])).mean()),
+    ("binary logits", lambda y: nn.binary_cross_entropy_with_logits(y, SOFT), LOGITS,
+     (np.log1p(np.exp(LOGITS)) - SOFT * LOGITS).mean()),
+    ("binary weights", lambda y: nn.binary_cross_entropy_with_logits(y, SOFT, WEIGHT, "sum", WEIGHT[::-1]), LOGITS,
+     (WEIGHT * (WEIGHT[::-1] * SOFT * np.log1p(np.exp(-LOGITS)) + (1 - SOFT) * np.log1p(np.exp(LOGITS)))).sum()),
+    ("hinge", lambda y: nn.hinge(y, SIGNS), LOGITS, np.maximum(0, 1 - SIGNS * LOGITS).mean()),
+    ("hinge of 0 and 1", lambda y: nn.hinge(y, SIGNS > 0, 0.5, squared=True), LOGITS,
+     (np.maximum(0, 0.5 - SIGNS * LOGITS) ** 2).mean()),
+    ("hinge of labels", lambda y: nn.hinge(y, LABELS), LOGITS,
+     (np.maximum(0, 1 - LOGITS[np.arange(6), LABELS][:, None] + LOGITS).sum() - 6) / 24),
     ("mse sum", lambda y: nn.mse(y, SOFT, reduction="sum"), LOGITS, ((LOGITS - SOFT) ** 2).sum()),
 ]
 
@@ -58,7 +77,16 @@ def test_classes_are_the_functions():
                            (nn.CrossEntropyLoss(WEIGHT, label_smoothing=0.1)(LOGITS, LABELS),
                             F.cross_entropy(LOGITS, LABELS, WEIGHT, label_smoothing=0.1)),
                            (nn.NLLLoss(ignore_index=0)(LOGITS, LABELS), F.nll_loss(LOGITS, LABELS, ignore_index=0)),
-                           (nn.MSELoss("sum")(LOGITS, SOFT), F.mse_loss(LOGITS, SOFT, reduction="sum"))]:
+                           (nn.MSELoss("sum")(LOGITS, SOFT), F.mse_loss(LOGITS, SOFT, reduction="sum")),
+                           (nn.L1Loss()(LOGITS, SOFT), F.l1_loss(LOGITS, SOFT)),
+                           (nn.HuberLoss(delta=0.5)(LOGITS, SOFT), F.huber_loss(LOGITS, SOFT, delta=0.5)),
+                           (nn.SmoothL1Loss("sum", 0.5)(LOGITS, SOFT), F.smooth_l1_loss(LOGITS, SOFT, "sum", 0.5)),
+                           (nn.BCELoss(WEIGHT)(SOFT, SOFT), F.binary_cross_entropy(SOFT, SOFT, WEIGHT)),
+                           (nn.BCEWithLogitsLoss(pos_weight=WEIGHT)(LOGITS, SOFT),
+                            F.binary_cross_entropy_with_logits(LOGITS, SOFT, pos_weight=WEIGHT)),
+                           (nn.HingeLoss(squared=True)(LOGITS, SIGNS), F.hinge_loss(LOGITS, SIGNS, squared=True)),
+                           (nn.MultiMarginLoss(2, weight=WEIGHT)(LOGITS, LABELS),
+                            F.multi_margin_loss(LOGITS, LABELS, 2, weight=WEIGHT))]:
         assert isinstance(made, nn.Loss) and made == function and made.item() == float(function) and type(made.item()) is float
     rows = nn.CrossEntropyLoss(reduction="none")(LOGITS, LABELS)
     np.testing.assert_allclose(rows, ROWS, rtol=1e-10)
@@ -71,11 +99,72 @@ def test_bad_arguments():
                           (lambda: nn.CrossEntropyLoss(label_smoothing=2), "label_smoothing"),
                           (lambda: nn.cross_entropy(LOGITS, LABELS, reduction="none"), "cross_entropy: reduction"),
                           (lambda: nn.cross_entropy(LOGITS, LABELS[:5]), "target"),
-                          (lambda: nn.mse(LOGITS, SOFT[:, :3]), "mse")]:
+                          (lambda: nn.mse(LOGITS, SOFT[:, :3]), "mse"), (lambda: nn.l1(LOGITS, SOFT[0]), "l1_loss: target must"),
+                          (lambda: nn.huber(LOGITS, SOFT, 0), "delta must be above 0"),
+                          (lambda: F.binary_cross_entropy_with_logits(LOGITS, SOFT[:, 0]), "target must have shape"),
+                          (lambda: F.multi_margin_loss(LOGITS, LABELS, 3), "p must be 1 or 2"),
+                          (lambda: nn.BCELoss(reduction="all"), "BCELoss: reduction")]:
         with pytest.raises(ValueError, match=message):
             make()
     with pytest.raises(IndexError, match="4"):
         nn.cross_entropy(LOGITS, LABELS + 1)
+
+
+def test_large_logits_and_sure_probabilities():
+    """Nothing overflows, nothing cancels: the loss of a right and sure answer keeps its digits."""
+    x = np.array([-1e4, -60.0, -20.0, 0.0, 20.0, 60.0, 1e4], np.float32)
+    for t in (0.0, 1.0):
+        rows = F.binary_cross_entropy_with_logits(x, np.full(7, t), reduction="none")
+        np.testing.assert_allclose(rows, np.logaddexp(0, (1 - 2 * t) * x.astype(np.float64)), rtol=3e-7, atol=1e-45)
+        np.testing.assert_allclose(nn.binary_cross_entropy_with_logits(x, np.full(7, t), reduction="sum")[1],
+                                   1 / (1 + np.exp(-np.maximum(x.astype(np.float64), -500))) - t, atol=1e-7)
+    loss, dy = nn.binary_cross_entropy(np.array([0.0, 1.0, 1e-30], np.float32), [1, 0, 0], reduction="sum")
+    assert loss == 200 and np.isfinite(dy).all() and dy[0] < -1e11 and dy[1] > 1e11
+
+
+BINARY = (LABELS % 2).astype(np.int64)
+NAMED = [("mae", nn.L1Loss(), SOFT[:, :1]), ("huber", nn.HuberLoss, SOFT[:, 0]), ("smooth_l1", F.smooth_l1_loss, SOFT[:, :1]),
+         ("binary_crossentropy", nn.BCELoss(), BINARY), ("bce_with_logits", nn.binary_cross_entropy_with_logits, BINARY[:, None]),
+         ("hinge", nn.HingeLoss(), 2 * BINARY - 1), ("squared_hinge", nn.HingeLoss(squared=True), BINARY)]
+
+
+@pytest.mark.parametrize("name, same, y", NAMED, ids=[n for n, *_ in NAMED])
+def test_in_compile(name, same, y):
+    """A name and what means the same train alike; the loss is the mean over rows of (N, 1) outputs, also for targets (N,)."""
+    losses = []
+    for loss in (name, same):
+        nn.manual_seed(0)
+        model = nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.Linear(8, 1), nn.Sigmoid() if name[:2] == "bi" else nn.Identity())
+        before = model(X)
+        model.compile(loss=loss, optimizer=nn.SGD(lr=0.2), metrics=["accuracy"])
+        losses.append([model.train_on_batch(X, y) for _ in range(30)])
+    assert losses[0] == losses[1] and losses[0][-1] < losses[0][0]
+    function = {"mae": F.l1_loss, "huber": F.huber_loss, "smooth_l1": F.smooth_l1_loss, "binary_crossentropy":
+                F.binary_cross_entropy, "bce_with_logits": F.binary_cross_entropy_with_logits, "hinge": F.hinge_loss,
+                "squared_hinge": lambda a, b: F.hinge_loss(a, b, squared=True)}[name]
+    assert losses[0][0] == pytest.approx(float(function(before, np.reshape(y, (6, 1)).astype(np.float32))), rel=1e-5)
+
+
+def test_several_classes_in_compile():
+    for spec, value in (("hinge", lambda y: F.hinge_loss(y, LABELS)), ("multi_margin", lambda y: F.multi_margin_loss(y, LABELS)),
+                        (nn.MultiMarginLoss(2, 0.5, WEIGHT), lambda y: F.multi_margin_loss(y, LABELS, 2, 0.5, WEIGHT)),
+                        (nn.CrossEntropyLoss(reduction="sum"), lambda y: F.cross_entropy(y, LABELS, reduction="sum")),
+                        ("categorical_hinge", lambda y: np.mean([max(0, 1 + max(0, *np.delete(r, t)) - r[t]) for r, t in
+                                                                 zip(y, LABELS)]))):
+        model = small()
+        before = model.eval()(X)
+        model.compile(loss=spec, optimizer=nn.SGD(lr=0.01))
+        assert model.train_on_batch(X, LABELS) == pytest.approx(float(value(before)), rel=1e-5)
+        assert model.evaluate(X, LABELS[:, None])[0] < float(value(before))
+
+
+def test_binary_losses_look_behind_the_sigmoid():
+    """A saturated sigmoid has lost what the logit knows."""
+    model = nn.Sequential(nn.Linear(1, 1, bias=False), nn.Sigmoid())
+    model[0].weight.data[...] = 200.0
+    for name in ("binary_crossentropy", "binary_cross_entropy_with_logits"):
+        model.compile(loss=name, optimizer=nn.SGD(lr=0.0))
+        assert model.train_on_batch(np.ones((2, 1), np.float32), np.zeros((2, 1))) == pytest.approx(200)
 
 
 def test_arithmetic():

@@ -512,7 +512,8 @@ def make_update(name):
         slots = [session.slot(n, "int64" if isinstance(v, int) else "float32") for n, v in numbers.items()]
         made = op(*values, *slots, **attrs)
         made = made if isinstance(made, tuple) else (made,)
-        written = {"sgd": (0, 2), "adam": (0, 2, 3), "batch_norm_update": (0, 1, 2)}[op.name][:len(made)]
+        written = {"sgd": (0, 2), "adam": (0, 2, 3), "rmsprop": (0, 2, 3, 4), "batch_norm_update": (0, 1, 2)}[op.name]
+        written = [i for i in written if values[i] is not None]
         graph = g.finish_fixed(([], {}, [(values[i], v) for i, v in zip(written, made)], {}), 1)
     return graph, holders, numbers
 

@@ -30,6 +30,14 @@ def adamw(w, g, state, t, lr, weight_decay=1e-2, **rest):
     return adam(w, g, state, t, lr, weight_decay=weight_decay, decoupled=True, **rest)
 
 
+def rmsprop(w, g, state, t, lr, alpha=0.99, eps=1e-8, weight_decay=0, momentum=0, centered=False):
+    g = g + weight_decay * w
+    state["s"] = s = alpha * state.get("s", 0) + (1 - alpha) * g * g
+    state["m"] = m = alpha * state.get("m", 0) + (1 - alpha) * g
+    state["v"] = momentum * state.get("v", 0) + g / (np.sqrt(s - m * m if centered else s) + eps)
+    return w - lr * state["v"]
+
+
 CASES = [
     ("SGD", sgd, dict(lr=0.1)), ("SGD", sgd, dict(lr=0.1, momentum=0.9)), ("SGD", sgd, dict(lr=0.1, weight_decay=0.05)),
     ("SGD", sgd, dict(lr=0.1, momentum=0.9, nesterov=True)), ("SGD", sgd, dict(lr=0.1, momentum=0.8, dampening=0.3)),
@@ -38,6 +46,8 @@ CASES = [
     ("Adam", adam, dict(lr=0.01)), ("Adam", adam, dict(lr=0.02, betas=(0.5, 0.9), eps=1e-3)),
     ("Adam", adam, dict(lr=0.01, weight_decay=0.1)),
     ("AdamW", adamw, dict(lr=0.01)), ("AdamW", adamw, dict(lr=0.02, betas=(0.5, 0.9), weight_decay=0.3)),
+    ("RMSprop", rmsprop, dict(lr=0.01)), ("RMSprop", rmsprop, dict(lr=0.01, alpha=0.8, eps=1e-3, momentum=0.9)),
+    ("RMSprop", rmsprop, dict(lr=0.02, weight_decay=0.1, momentum=0.5, centered=True)),
 ]
 
 
@@ -105,8 +115,8 @@ def nn_state_as_torch(torch, state):
     return {"state": tensors, "param_groups": state["param_groups"]}
 
 
-@pytest.mark.parametrize("make", [lambda p: nn.SGD(p, lr=0.1, momentum=0.9, dampening=0.5), lambda p: nn.Adam(p, lr=0.1)],
-                         ids=["SGD", "Adam"])
+@pytest.mark.parametrize("make", [lambda p: nn.SGD(p, lr=0.1, momentum=0.9, dampening=0.5), lambda p: nn.Adam(p, lr=0.1),
+                                  lambda p: nn.RMSprop(p, momentum=0.9, centered=True)], ids=["SGD", "Adam", "RMSprop"])
 def test_state_dict_resumes(make):
     weights, gradients = start()
     params = [nn.Parameter(w) for w in weights]
@@ -207,7 +217,7 @@ def test_arguments():
         (lambda: nn.SGD([p], lr=-1), "SGD: lr must be >= 0, got -1"), (lambda: nn.SGD([p], momentum=-1), "SGD: momentum"),
         (lambda: nn.SGD([p], nesterov=True), "SGD: nesterov=True needs momentum > 0"),
         (lambda: nn.Adam([p], betas=(1.0, 0.9)), "Adam: betas"),
-        (lambda: nn.Adam([p], eps=-1), "Adam: eps"), (lambda: nn.SGD([p, p]), "more than once"),
+        (lambda: nn.Adam([p], eps=-1), "Adam: eps"), (lambda: nn.RMSprop([p], alpha=1.5), "RMSprop: alpha"), (lambda: nn.SGD([p, p]), "more than once"),
         (lambda: nn.SGD([]), "params is empty"),
         (lambda: nn.SGD([{"params": [p], "speed": 1}]), "unknown setting 'speed'"), (lambda: nn.SGD().step(), "no parameters"),
     ]:

@@ -354,11 +354,47 @@ def test_mse_loss(reduction):
     check_loss(F.mse_loss, F.mse_loss_backward, TF.mse_loss, x, target, dict(reduction=reduction), rng)
 
 
+PAIRS = [("l1_loss", {}), ("huber_loss", dict(delta=0.7)), ("smooth_l1_loss", dict(beta=0.5)), ("smooth_l1_loss", dict(beta=0.0)),
+         ("binary_cross_entropy_with_logits", {}), ("binary_cross_entropy_with_logits", dict(weight=True)),
+         ("binary_cross_entropy_with_logits", dict(weight=True, pos_weight=True)), ("binary_cross_entropy", {}),
+         ("binary_cross_entropy", dict(weight=True)), ("multi_margin_loss", {}), ("multi_margin_loss", dict(p=2, margin=0.6)),
+         ("multi_margin_loss", dict(weight=True))]
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("name, settings", PAIRS)
+def test_other_losses(name, settings, reduction):
+    rng = np.random.default_rng(5)
+    x, settings = 3 * normal(rng, 9, 5), {k: rng.uniform(0.5, 2, 5).astype(np.float32) if v is True else v
+                                          for k, v in settings.items()}
+    target = rng.uniform(0, 1, (9, 5)).astype(np.float32)
+    if name == "binary_cross_entropy":
+        x = 1 / (1 + np.exp(-x))
+    elif name == "multi_margin_loss":
+        target = rng.integers(0, 5, 9)
+    elif name != "binary_cross_entropy_with_logits":
+        target = normal(rng, 9, 5)
+    check_loss(getattr(F, name), getattr(F, name + "_backward"), getattr(TF, name), x, target,
+               dict(settings, reduction=reduction), rng)
+
+
+@pytest.mark.parametrize("name, settings", [("elu", {}), ("elu", dict(alpha=0.3)), ("gelu", {}), ("gelu", dict(approximate="tanh")),
+                                            ("silu", {}), ("softplus", {}), ("softplus", dict(beta=3.0))])
+def test_smooth_activations(name, settings):
+    rng = np.random.default_rng(5)
+    x = np.concatenate([5 * normal(rng, 200), [0.0, -0.0, 30.0, -30.0, 1e-6, -1e-6, 1e3]]).astype(np.float32)
+    t = tensor(x)
+    theirs = getattr(TF, name)(t, **settings)
+    near(getattr(F, name)(x, **settings), theirs.detach(), 1e-6)
+    dy, expected = backward_of(theirs, [t], rng)
+    near(getattr(F, name + "_backward")(dy, x, **settings), expected[0], 1e-6)
+
+
 def check_loss(ours, gradient, other, x, target, settings, rng):
     if settings.get("weight") is True:
         settings = {**settings, "weight": rng.uniform(0.5, 2, x.shape[1]).astype(np.float32)}
     t = tensor(x)
-    theirs = other(t, tensor(target, False), **{k: tensor(v, False) for k, v in settings.items()})
+    theirs = other(t, tensor(target, False), **{k: tensor(v, False) if isinstance(v, np.ndarray) else v for k, v in settings.items()})
     near(ours(x, target, **settings), theirs.detach(), 1e-5)
     theirs.backward(torch.ones_like(theirs))
     near(gradient(x, target, **settings), t.grad.numpy(), 1e-5)
@@ -387,7 +423,8 @@ def test_dropout_keeps_the_mean_and_reverses_its_own_mask():
 
 OPTIMIZERS = [("SGD", dict(lr=0.05)), ("SGD", dict(lr=0.05, momentum=0.9, nesterov=True, weight_decay=0.01)),
               ("SGD", dict(lr=0.05, momentum=0.8, dampening=0.3)), ("Adam", dict(lr=0.01, betas=(0.8, 0.99), weight_decay=0.1)),
-              ("AdamW", dict(lr=0.01, weight_decay=0.1))]
+              ("AdamW", dict(lr=0.01, weight_decay=0.1)), ("RMSprop", dict(lr=0.005, alpha=0.9)),
+              ("RMSprop", dict(lr=0.005, weight_decay=0.1, momentum=0.8, centered=True, eps=1e-3))]
 
 
 @pytest.mark.parametrize("name, settings", OPTIMIZERS)

@@ -287,6 +287,12 @@ case("relu", F.relu, each(lambda a: max(a, 0.0)), X)
 case("leaky_relu", lambda a: F.leaky_relu(a, 0.2), each(lambda a: a if a > 0 else 0.2 * a), X)
 case("sigmoid", F.sigmoid, each(lambda a: 1 / (1 + math.exp(-a))), X)
 case("tanh", F.tanh, each(math.tanh), X)
+case("elu", lambda a: F.elu(a, 0.7), each(lambda a: a if a > 0 else 0.7 * (math.exp(a) - 1)), X)
+case("gelu", F.gelu, each(lambda a: a * (1 + math.erf(a / math.sqrt(2))) / 2), X)
+case("gelu-tanh", lambda a: F.gelu(a, "tanh"),
+     each(lambda a: a / 2 * (1 + math.tanh(math.sqrt(2 / math.pi) * (a + 0.044715 * a ** 3)))), X)
+case("silu", F.silu, each(lambda a: a / (1 + math.exp(-a))), X)
+case("softplus", lambda a: F.softplus(a, 2.0), each(lambda a: math.log(1 + math.exp(2 * a)) / 2), X)
 for _dim in (0, 1, -1):
     case(f"softmax-{_dim}", lambda x, d=_dim: F.softmax(x, d), naive_softmax(_dim), normal(2, 3, 4))
     case(f"log_softmax-{_dim}", lambda x, d=_dim: F.log_softmax(x, d), naive_softmax(_dim, log=True), normal(2, 3, 4))
@@ -422,6 +428,43 @@ case("mse_loss", F.mse_loss, lambda x, t: np.array(sum(each(lambda a, b: (a - b)
 case("mse_loss-sum", lambda x, t: F.mse_loss(x, t, "sum"),
      lambda x, t: np.array(sum(each(lambda a, b: (a - b) ** 2)(x, t).ravel())), X, Y)
 case("mse_loss-none", lambda x, t: F.mse_loss(x, t, "none"), each(lambda a, b: (a - b) ** 2), X, Y)
+
+
+def total(formula, mean=True):
+    """The sum of a formula over all pairs of elements, or their mean."""
+    return lambda *a: np.array(each(formula)(*a).sum() / (a[0].size if mean else 1))
+
+
+def naive_multi_margin(p, margin, weight):
+    def naive(x, target):
+        rows = [sum(max(0.0, margin - x[n, t] + x[n, c]) ** p for c in range(x.shape[1]) if c != t) * weight[t] / x.shape[1]
+                for n, t in enumerate(target)]
+        return np.array(sum(rows) / len(rows))
+    return naive
+
+
+LIKELY, HUBER = RNG.uniform(0.1, 0.9, (3, 4)), lambda d, a, b: (a - b) ** 2 / 2 if abs(a - b) < d else d * (abs(a - b) - d / 2)
+case("l1_loss", F.l1_loss, total(lambda a, b: abs(a - b)), X, Y)
+case("l1_loss-none", lambda x, t: F.l1_loss(x, t, "none"), each(lambda a, b: abs(a - b)), X, Y)
+case("huber_loss", lambda x, t: F.huber_loss(x, t, delta=0.8), total(lambda a, b: HUBER(0.8, a, b)), X, Y)
+case("smooth_l1_loss", lambda x, t: F.smooth_l1_loss(x, t, "sum", 0.5), total(lambda a, b: HUBER(0.5, a, b) / 0.5, False), X, Y)
+case("smooth_l1_loss-0", lambda x, t: F.smooth_l1_loss(x, t, beta=0), total(lambda a, b: abs(a - b)), X, Y)
+case("binary_cross_entropy", lambda x, t: F.binary_cross_entropy(x, t),
+     total(lambda p, t: -t * math.log(p) - (1 - t) * math.log(1 - p)), LIKELY, RNG.uniform(0, 1, (3, 4)))
+case("binary_cross_entropy_with_logits", F.binary_cross_entropy_with_logits,
+     total(lambda a, t: math.log(1 + math.exp(a)) - t * a), X, LIKELY)
+case("binary_cross_entropy_with_logits-weights",
+     lambda x, t: F.binary_cross_entropy_with_logits(x, t, np.array([1.0, 2.0, 0.5, 3.0]), "sum", np.array(2.5)),
+     lambda x, t: np.array(sum(
+         w * (2.5 * t[i, j] * math.log(1 + math.exp(-x[i, j])) + (1 - t[i, j]) * math.log(1 + math.exp(x[i, j])))
+         for i in range(3) for j, w in enumerate((1.0, 2.0, 0.5, 3.0)))), X, LIKELY)
+SIGNS = np.sign(normal(3, 4))
+case("hinge_loss", lambda x: F.hinge_loss(x, SIGNS, 0.7), lambda x: total(lambda a, t: max(0, 0.7 - t * a))(x, SIGNS), X)
+case("hinge_loss-squared", lambda x: F.hinge_loss(x, SIGNS > 0, squared=True),
+     lambda x: total(lambda a, t: max(0, 1 - t * a) ** 2)(x, SIGNS), X)
+case("hinge_loss-labels", lambda x, t: F.hinge_loss(x, t), naive_multi_margin(1, 1.0, np.ones(5)), normal(4, 5), labels(5, 4))
+case("multi_margin_loss", lambda x, t: F.multi_margin_loss(x, t, 2, 0.6, WEIGHT), naive_multi_margin(2, 0.6, WEIGHT),
+     normal(4, 5), labels(5, 4))
 case("mse_rows", F.mse_rows, lambda x, t: naive_reduce(lambda v: sum(v) / len(v), (1, 2))((x - t) ** 2), normal(2, 3, 2),
      normal(2, 3, 2))
 case("one_hot", lambda t: F.one_hot(t, 4), lambda t: np.eye(4)[t].transpose(0, 2, 1), labels(4, 2, 3), gradient=False)
@@ -526,6 +569,25 @@ def test_sgd(numbers):
     np.testing.assert_allclose(new, expected, rtol=1e-12)
 
 
+@pytest.mark.parametrize("centered", [False, True])
+@pytest.mark.parametrize("momentum", [0.0, 0.8])
+def test_rmsprop(momentum, centered):
+    lr, alpha, eps, weight_decay = 0.1, 0.9, 1e-3, 0.05
+    w, gradients = normal(4), [normal(4) for _ in range(3)]
+    new, states = w, [np.zeros(4), np.zeros(4) if centered else None, np.zeros(4) if momentum else None]
+    for g in gradients:
+        made = iter(graph.OPS["rmsprop"].reference(new, g, *states, lr, alpha, eps, weight_decay, momentum))
+        new, states = next(made), [s if s is None else next(made) for s in states]
+    for i in range(4):
+        x, square, mean, v = w[i], 0.0, 0.0, 0.0
+        for g in gradients:
+            g = g[i] + weight_decay * x
+            square, mean = alpha * square + (1 - alpha) * g * g, alpha * mean + (1 - alpha) * g
+            v = momentum * v + g / (math.sqrt(square - mean ** 2 if centered else square) + eps)
+            x -= lr * v
+        assert new[i] == pytest.approx(x, rel=1e-12)
+
+
 @pytest.mark.parametrize("decoupled", [False, True])
 def test_adam(decoupled):
     lr, beta1, beta2, eps, weight_decay = 0.1, 0.9, 0.99, 1e-8, 0.05
@@ -588,6 +650,9 @@ TWICE = [("embedding", lambda w: F.embedding(np.array([[0, 2], [2, 1]]), w, padd
          ("leaky_relu", lambda x: F.leaky_relu(x) ** 2, (5,)), ("relu", lambda x: F.relu(x) ** 2, (5,)),
          ("avg_pool2d", lambda x: F.avg_pool2d(x, 2) ** 2, (1, 1, 4, 4)), ("slice", lambda x: x[:, 1:] ** 2, (2, 4)),
          ("adaptive_avg_pool2d", lambda x: F.adaptive_avg_pool2d(x, 2) ** 2, (1, 1, 3, 3)),
+         ("elu", F.elu, (6,)), ("gelu", F.gelu, (6,)), ("gelu-tanh", lambda x: F.gelu(x, "tanh"), (6,)), ("silu", F.silu, (6,)),
+         ("softplus", F.softplus, (6,)), ("huber_loss", F.huber_loss, (3, 4), (3, 4)),
+         ("binary_cross_entropy_with_logits", lambda x: F.binary_cross_entropy_with_logits(x, SIGNS > 0), (3, 4)),
          ("mse_rows", F.mse_rows, (3, 4), (3, 4)), ("mean", lambda x: x.mean(1) ** 3, (3, 4))]
 
 

@@ -8,6 +8,51 @@ static inline V v_clip(V a, V low, V high) {
     return v_select(raised > high, high, raised);
 }
 
+static inline V v_softplus(V a) { return v_select(a <= 0.0f, v_set1(0.0f), a) + v_log1p(v_exp(-v_abs(a))); }
+
+/* x Phi(x), Phi the normal distribution's; and its derivative, which does not change beyond 40 */
+static inline V v_gelu(V x) { return x * 0.5f * (v_erf(x * 0x1.6a09e6p-1f) + 1.0f); }
+static inline V v_gelu_slope(V x) {
+    V t = v_clip(x, v_set1(-40.0f), v_set1(40.0f));
+    return v_fma(t * 0x1.988454p-2f, v_exp(t * t * -0.5f), (v_erf(t * 0x1.6a09e6p-1f) + 1.0f) * 0.5f);
+}
+
+/* x (1 + tanh u) / 2, u = sqrt(2 / pi) (x + 0.044715 x^3); and its derivative, which does not change beyond 10 */
+static inline V v_gelu_tanh(V x) {
+    V u = v_fma(x * x * x, v_set1(0.044715f), x) * 0x1.988454p-1f;
+    return x * 0.5f * (v_tanh(u) + 1.0f);
+}
+static inline V v_gelu_tanh_slope(V x) {
+    V t = v_clip(x, v_set1(-10.0f), v_set1(10.0f)), s = t * t, one = v_set1(1.0f);
+    V y = v_tanh(v_fma(s * t, v_set1(0.044715f), t) * 0x1.988454p-1f);
+    V slope = v_fma(s, v_set1(0.134145f), one) * 0x1.988454p-1f;
+    return ((y + one) + t * v_fma(-y, y, one) * slope) * 0.5f;
+}
+
+/* s (1 + x (1 - s)), s = sigmoid x, which does not change beyond 800 */
+static inline V v_silu_slope(V x) {
+    V t = v_clip(x, v_set1(-800.0f), v_set1(800.0f)), s = v_sigmoid(t), one = v_set1(1.0f);
+    return s * v_fma(t, one - s, one);
+}
+
+/* the parts of a binary cross-entropy that are not 0 are never subtracted */
+static inline V v_binary_cross_entropy_with_logits(V x, V target, V positive) {
+    const V zero = v_set1(0.0f);
+    V p = positive * target, q = v_set1(1.0f) - target;
+    V right = v_log1p(v_exp(-v_abs(x))) * (p + q);
+    return right + v_select(x <= 0.0f, zero, x) * q + v_select(x >= 0.0f, zero, -x) * p;
+}
+static inline V v_at_least(V a, float low) { return v_select(a < low, v_set1(low), a); }
+static inline V v_binary_cross_entropy(V p, V target) {
+    return -(target * v_at_least(v_log(p), -100.0f) + (v_set1(1.0f) - target) * v_at_least(v_log1p(-p), -100.0f));
+}
+
+/* x^2 / 2, from delta on delta (|x| - delta / 2) */
+static inline V v_huber(V x, V delta) {
+    V size = v_abs(x), near = v_select(size < delta, size, delta);
+    return near * v_fma(near, v_set1(-0.5f), size);
+}
+
 /* an operand: a run of floats (moves -1), or one vector that stays (moves 0) */
 typedef struct { const float *p; int64_t moves; } operand;
 

@@ -8,3 +8,4 @@
 #include "embedding_flat.h"
 #include "sgd.h"
 #include "adam.h"
+#include "rmsprop.h"

@@ -1,5 +1,5 @@
-/* exp, log, log1p, tanh, sigmoid, erf and pow of a V, without libm: one sequence of operations for every V, so that a float and
-   a vector, AVX2, AVX-512 and NEON give the same bits. Included once for each value of LANES, after lanes.h.
+/* exp, expm1, log, log1p, tanh, sigmoid, erf and pow of a V, without libm: one sequence of operations for every V, so that a
+   float and a vector, AVX2, AVX-512 and NEON give the same bits. Included once for each value of LANES, after lanes.h.
    Errors over all floats: at most 2 ulp, of a result that is subnormal too. NaN in gives NaN out, except pow(NaN, 0) and
    pow(1, NaN), which are 1 (IEEE 754).
    A float is rounded to an integer k by adding 1.5 * 2^23, whose last bits then hold k: no conversions, which differ for
@@ -15,6 +15,8 @@
 #undef v_power2
 #undef v_polynomial
 #undef v_exp
+#undef v_exp_parts
+#undef v_expm1
 #undef v_log
 #undef v_log_parts
 #undef v_log1p
@@ -47,6 +49,8 @@ static inline float sf_float(int32_t b) { float a; __builtin_memcpy(&a, &b, 4); 
 #define v_power2 vf_power2
 #define v_polynomial vf_polynomial
 #define v_exp vf_exp
+#define v_exp_parts vf_exp_parts
+#define v_expm1 vf_expm1
 #define v_log vf_log
 #define v_log_parts vf_log_parts
 #define v_log1p vf_log1p
@@ -67,6 +71,8 @@ static inline float sf_float(int32_t b) { float a; __builtin_memcpy(&a, &b, 4); 
 #define v_power2 sf_power2
 #define v_polynomial sf_polynomial
 #define v_exp sf_exp
+#define v_exp_parts sf_exp_parts
+#define v_expm1 sf_expm1
 #define v_log sf_log
 #define v_log_parts sf_log_parts
 #define v_log1p sf_log1p
@@ -95,16 +101,27 @@ static inline V v_polynomial(V x, const float *c, int degree) {
     return y;
 }
 
-/* e^x = 2^k e^r, |r| <= log(2) / 2; log(2) in two parts, the first short enough for k * 0.693359375 to be exact */
-static inline V v_exp(V x) {
+/* e^x = 2^k e^r, |r| <= log(2) / 2; log(2) in two parts, the first short enough for k * 0.693359375 to be exact.
+   -> e^r - 1; k in *rounded */
+static inline V v_exp_parts(V x, V *rounded) {
     static const float c[] = {0x1.a254b4p-13f, 0x1.6d5258p-10f, 0x1.110ffcp-7f, 0x1.5554e4p-5f, 0x1.555556p-3f, 0.5f};
     V magic = v_set1(0x1.8p23f);
     x = v_select(x > 89.0f, v_set1(89.0f), x);
     x = v_select(x < -105.0f, v_set1(-105.0f), x);
-    V rounded = v_fma(x, v_set1(0x1.715476p0f), magic), k = rounded - magic;
-    V r = v_fma(k, v_set1(0x1.bd0106p-13f), v_fma(k, v_set1(-0.693359375f), x));
-    V p = v_fma(r * r, v_polynomial(r, c, 5), r) + 1.0f;
-    return v_power2(p, rounded);
+    *rounded = v_fma(x, v_set1(0x1.715476p0f), magic);
+    V k = *rounded - magic, r = v_fma(k, v_set1(0x1.bd0106p-13f), v_fma(k, v_set1(-0.693359375f), x));
+    return v_fma(r * r, v_polynomial(r, c, 5), r);
+}
+
+static inline V v_exp(V x) {
+    V rounded, p = v_exp_parts(x, &rounded);
+    return v_power2(p + 1.0f, rounded);
+}
+
+/* e^x - 1 = 2^k (e^r - 1) + (2^k - 1), and e^x from 20 on */
+static inline V v_expm1(V x) {
+    V rounded, p = v_exp_parts(x, &rounded), one = v_set1(1.0f), power = v_power2(one, rounded);
+    return v_select(x > 20.0f, v_power2(p + 1.0f, rounded), v_fma(p, power, power - one));
 }
 
 /* x = 2^e m, sqrt(1/2) <= m < sqrt(2), for finite x > 0 */

@@ -175,6 +175,11 @@ embedding_backward  dweight[r, d] = sum over i < count, ascending, of dy[i, d] w
 dropout     y[i] = keep(i) ? x[i] / (1 - p) : 0; keep(i) = u >= p, u = word (i & 3) of Philox4x32-10(key (seed, stream), counter
             (image lo, i >> 2, step lo, step hi)) >> 8, times 2^-24. The backward is the same kernel on dy.
 randn_like  y[i] = the standard normal quantile of u + 2^-25, u as dropout's.
+random_window  y[c, p, q] = x[c] at row m + cos(t) v - sin(t) h, column k + sin(t) v + cos(t) h, bilinear, 0 outside: (m, k) the image's
+            middle ((height - 1) / 2, ...), v = top + p - m, h = left + q - k (mirrored: left + out_width - 1 - q - k). With k0 .. k3
+            the image's words 0 .. 3 (as dropout's) >> 8, u = k 2^-24: mirrored = u0 < flip, t = 2 (2 u3 - 1) half_angle,
+            top = (k1 (height + 2 padding - out_height + 1) >> 24) - padding, left of k2 likewise. In float64; the four pixels' shares
+            that are not 0 are added in row-major order and rounded once. sin and cos by their series (random_window.h).
 
 sgd         g += weight_decay w; v = first ? g : momentum v + (1 - dampening) g (v kept where velocity is not NULL);
             w -= lr (nesterov ? g + momentum v : v).                                            (PyTorch's SGD)

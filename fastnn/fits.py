@@ -29,7 +29,7 @@ PUBLIC = {
 }
 POOLS = {"max_pool2d": ("dilation",), "avg_pool2d": ("count_include_pad",)}
 PER_CHANNEL = {"batch_norm_apply": 1, "batch_norm_statistics": 1}           # inputs after the first are (channels,)
-ONE_INPUT = ("dropout", "randn_like")                                      # any shape; the others are numbers
+DRAWN = {"dropout": (), "randn_like": (), "random_window": ("size", "padding", "flip", "degrees")}      # by numbers; arguments of x
 
 
 def check(op, inputs, attrs, n):
@@ -41,15 +41,24 @@ def check(op, inputs, attrs, n):
     shapes = [None if v is None else g.at(v.shape, n) for v in inputs]
     if op.name in PER_CHANNEL or op.name == "batch_norm_update":
         return _channels(op, shapes)
-    if op.name in ONE_INPUT:
-        if any(s != () for s in shapes[1:]) or not 0 <= attrs.get("p", 0) < 1 or \
-                attrs["images"] not in (None, shapes[0][:1] and attrs["images"]):
-            raise ValueError(f"the saved graph is broken: {op.name} of {shapes}")
-        return
+    if op.name in DRAWN:
+        return _drawn(op, shapes, attrs, n)
     with g.Session(n) as session:
         values = [None if v is None else _number(session, v, i) if g.is_number(v) else g.make_input(str(i), s, v.dtype)
                   for i, (v, s) in enumerate(zip(inputs, shapes))]
         _same(op, values, attrs, n)
+
+
+def _drawn(op, shapes, attrs, n):
+    """x of any shape that the arguments allow; the others are numbers."""
+    broken = any(s != () for s in shapes[1:]) or not 0 <= attrs.get("p", 0) < 1 or \
+        attrs["images"] not in (None, shapes[0][:1] and attrs["images"])
+    if DRAWN[op.name] and not broken:
+        with g.Session(n):
+            made = functions[op.name](g.make_input("0", shapes[0]), **{k: attrs[k] for k in DRAWN[op.name]}, seed=0, step=0)
+        broken = any(made.node.attrs[k] != attrs[k] for k in DRAWN[op.name])
+    if broken:
+        raise ValueError(f"the saved graph is broken: {op.name} of {shapes}")
 
 
 def _number(session, value, i):

@@ -297,6 +297,13 @@ case("dropout-wide", F.dropout, rows(3, 37), p=0.25, seed=(1 << 40) + 17, step=2
 case("randn_like", F.randn_like, rows(3, 5), seed=3, step=(7 << 32) + 5, gradient=False)
 case("randn_like-wide", F.randn_like, rows(3, 37), seed=(1 << 40) + 17, step=2, gradient=False)
 case("randn_like-folded", lambda x: F.randn_like(x.reshape(-1, 5), seed=3, step=4), rows(3, 5), gradient=False)
+_a = dict(seed=(1 << 40) + 17, step=(7 << 32) + 5, gradient=False)
+case("random_window-flip", F.random_window, rows(*IMAGES), flip=0.5, exact=True, bits=True, **_a)
+case("random_window-crop", F.random_window, rows(*IMAGES), size=(5, 9), padding=(0, 2), flip=0.5, exact=True, bits=True, **_a)
+case("random_window-turn", F.random_window, rows(*IMAGES), padding=1, degrees=30.0, bits=True, **_a)
+case("random_window-any-turn", F.random_window, rows(2, 9, 6), size=6, flip=1.0, degrees=180.0, bits=True, **_a)
+case("random_window-folded", lambda x: F.random_window(x.reshape(-1, 1, 7, 8), padding=2, degrees=10.0, seed=3, step=4),
+     rows(*IMAGES), bits=True, gradient=False)
 case("dropout-folded", lambda x: F.dropout(x.reshape(-1, 5), 0.3, seed=3, step=4), rows(3, 5))
 
 # ---- embedding

@@ -606,6 +606,36 @@ def test_adam(decoupled):
         assert new[i] == pytest.approx(x, rel=1e-12)
 
 
+def naive_random_window(x, size, padding, flip, degrees, seed, step, stream=0):
+    """Pixel by pixel, with Python's sin and cos."""
+    (n, c, h, w), (rows, columns) = x.shape, size
+    y, places = np.zeros((n, c, rows, columns)), []
+    for image in range(n):
+        words = [word >> 8 for word in naive_philox((image, 0, step & 0xFFFFFFFF, step >> 32), (seed & 0xFFFFFFFF, stream))]
+        top = (words[1] * (h + 2 * padding - rows + 1) >> 24) - padding
+        left = (words[2] * (w + 2 * padding - columns + 1) >> 24) - padding
+        mirrored, angle = words[0] * 2.0 ** -24 < flip, (words[3] * 2.0 ** -23 - 1) * math.radians(degrees)
+        places.append((top, left, mirrored))
+        for p, q in np.ndindex(rows, columns):
+            v = top + p - (h - 1) / 2
+            across = left + (columns - 1 - q if mirrored else q) - (w - 1) / 2
+            row = (h - 1) / 2 + math.cos(angle) * v - math.sin(angle) * across
+            column = (w - 1) / 2 + math.sin(angle) * v + math.cos(angle) * across
+            for r, s in itertools.product(range(h), range(w)):
+                y[image, :, p, q] += max(0, 1 - abs(row - r)) * max(0, 1 - abs(column - s)) * x[image, :, r, s]
+    return y, places
+
+
+@pytest.mark.parametrize("size, padding, flip, degrees", [((5, 6), 0, 0.5, 0.0), ((4, 7), 2, 0.5, 0.0), ((5, 6), 1, 0.3, 25.0),
+                                                          ((3, 3), 0, 1.0, 180.0)])
+def test_random_window(size, padding, flip, degrees):
+    x = normal(9, 2, 5, 6)
+    expected, places = naive_random_window(x, size, padding, flip, degrees, 11, 3)
+    found = F.random_window(x, size, padding, flip, degrees, seed=11, step=3)
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
+    assert len(set(places)) > (1 if size == (5, 6) and not padding else 2)
+
+
 @pytest.mark.parametrize("momentum", [0.1, None])
 def test_batch_norm_update(momentum):
     mean, variance, count = np.zeros(2), np.ones(2), np.array(0)

@@ -20,4 +20,5 @@
 #include "batch_norm.h"
 #include "dropout.h"
 #include "randn_like.h"
+#include "random_window.h"
 #include "embedding.h"

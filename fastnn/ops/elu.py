@@ -17,7 +17,7 @@ _elu_backward = _define(
 
 def elu(x, alpha=1.0, inplace=False):
     """x where x > 0, else alpha (e^x - 1); any shape. inplace: accepted for PyTorch's sake, no effect."""
-    return _apply(_elu, x=arguments.check_float("elu", "x", x), alpha=float(alpha))
+    return _apply(_elu, x=arguments.check_float("elu", "x", x), alpha=alpha)
 
 
 def elu_backward(grad_output, x, alpha=1.0):

@@ -91,6 +91,65 @@ def test_conv_transpose2d(shape, part, engine, measure):
     measure(f"conv_transpose2d {part} {n}x{c}x{h}x{h} to {o} by {k}", run, flops=flops)
 
 
+# ---- sequences: N, C, L, O, k
+
+SEQUENCES = [(64, 16, 64, 32, 5), (64, 64, 256, 64, 3), (1, 64, 256, 64, 3)]
+
+
+@engines()
+@pytest.mark.parametrize("part", ["forward", "backward_input", "backward_weight"])
+@pytest.mark.parametrize("shape", [SEQUENCES[0], *(pytest.param(s, marks=full) for s in SEQUENCES[1:])], ids=str)
+def test_conv1d(shape, part, engine, measure):
+    n, c, length, o, k = shape
+    rng = np.random.default_rng(0)
+    x, weight, dy = tensors(engine, normal(rng, n, c, length), normal(rng, o, c, k), normal(rng, n, o, length - k + 1))
+    if engine == "torch":
+        import torch
+        torch.set_grad_enabled(False)
+        mask = [part == "backward_input", part == "backward_weight", False]
+
+        def run():
+            return torch.nn.functional.conv1d(x, weight) if part == "forward" else torch.ops.aten.convolution_backward(
+                dy, x, weight, None, [1], [0], [1], False, [0], 1, mask)[0 if mask[0] else 1]
+    elif part == "forward":
+        def run():
+            return F.conv1d(x, weight)
+    else:
+        function = getattr(F, f"conv1d_{part}")
+
+        def run():
+            return function(dy, x, weight)
+    measure(f"conv1d {part} {n}x{c}x{length} to {o} by {k}", run, flops=2 * n * o * (length - k + 1) * c * k)
+
+
+# ---- layer norm: shape, normalized length
+
+LAYER_NORMS = [(64, 64), (64, 128, 128), (64, 64, 512), (1, 512)]
+
+
+@engines()
+@pytest.mark.parametrize("part", ["forward", "backward"])
+@pytest.mark.parametrize("shape", [LAYER_NORMS[0], *(pytest.param(s, marks=full) for s in LAYER_NORMS[1:])], ids=str)
+def test_layer_norm(shape, part, engine, measure):
+    rng = np.random.default_rng(0)
+    count, (x, dy, weight, bias) = shape[-1], tensors(engine, normal(rng, *shape), normal(rng, *shape), *normal(rng, 2, shape[-1]))
+    if engine == "torch":
+        import torch
+        torch.set_grad_enabled(False)
+        _, mean, rstd = torch.ops.aten.native_layer_norm(x, [count], weight, bias, 1e-5)
+
+        def run():
+            return torch.nn.functional.layer_norm(x, (count,), weight, bias) if part == "forward" else \
+                torch.ops.aten.native_layer_norm_backward(dy, x, [count], mean, rstd, weight, bias, [True, True, True])
+    elif part == "forward":
+        def run():
+            return F.layer_norm(x, count, weight, bias)
+    else:
+        def run():
+            return F.layer_norm_backward(dy, x, count, weight)
+    measure(f"layer_norm {part} {shape}", run, bytes=4 * int(np.prod(shape)) * (2 if part == "forward" else 3))
+
+
 # ---- embedding: indices, rows of the table, numbers a row
 
 EMBEDDINGS = [((64, 64), 65, 64), ((64, 128), 10_000, 128), ((256, 32), 50_000, 300)]
@@ -175,6 +234,10 @@ ELEMENTWISE = {
     "avg_pool2d forward": (lambda x, dy: F.avg_pool2d(x, 2), lambda t, x, dy: t.nn.functional.avg_pool2d(x, 2), 1.25),
     "adaptive_avg_pool2d forward": (lambda x, dy: F.adaptive_avg_pool2d(x, 1),
                                     lambda t, x, dy: t.nn.functional.adaptive_avg_pool2d(x, 1), 1),
+    "interpolate nearest": (lambda x, dy: F.interpolate(x, scale_factor=2),
+                            lambda t, x, dy: t.nn.functional.interpolate(x, scale_factor=2), 5),
+    "interpolate bilinear": (lambda x, dy: F.interpolate(x, scale_factor=2, mode="bilinear"),
+                             lambda t, x, dy: t.nn.functional.interpolate(x, scale_factor=2, mode="bilinear"), 5),
     "batch_norm training": (lambda x, dy: F.batch_norm(x, training=True),
                             lambda t, x, dy: t.nn.functional.batch_norm(x, None, None, training=True), 3),
     "randn_like": (lambda x, dy: F.randn_like(x), lambda t, x, dy: t.randn_like(x), 1),

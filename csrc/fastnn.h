@@ -167,6 +167,18 @@ batch_norm_backward  training: dx = weight / sqrt(variance + eps) * (dy - dbias 
 batch_norm_update  running = (1 - momentum) running + momentum * batch, the variance unbiased (count / (count - 1), as PyTorch;
             count = elements a channel); num_batches_tracked (int64) += 1; momentum < 0: cumulative average 1 / (num_batches_tracked + 1).
 
+layer_norm_forward  of x (outer, count): mean[o], rstd[o] = 1 / sqrt(variance + eps) (NULL: not wanted), the variance biased;
+            y[o, i] = fma((x - mean) rstd, weight[i], bias[i]) (weight, bias NULL: 1, 0). Sums over count: element i to virtual lane
+            i mod 16, then a tree by halves; here and below.
+layer_norm_backward dx = rstd (g - sum g / count - xhat sum(g xhat) / count), g = dy weight[i], xhat = (x - mean) rstd.
+layer_norm_sums     dweight[i] = sum over images and outer of dy xhat, dbias[i] = sum of dy: chains of 256 positions a lane, block sums
+            in float64 over ascending (group, block), then the tree over lanes.
+
+interpolate_forward y[c, p, q] of x[c] at row p * scale[0], column q * scale[1] rounded down (in float32); bilinear: at
+            (p + 0.5) scale - 0.5 (align_corners: p * scale), at least 0, of the pixels a = floor and b = the next, at most the last:
+            x_a (1 - s) + x_b s, s the share behind a; first along the row, then between the two rows.
+interpolate_backward  dx = the transpose: outputs ascending, strips of 1024 columns one after another.
+
 embedding_forward   y[t, d] = weight[x[t], d], t < positions, weight (embeddings, dim); x[t] is a float. Where it is no whole number of
             [0, embeddings): zeros, and *error = 1 + the first such place, flat over the batch.
 embedding_backward  dweight[r, d] = sum over i < count, ascending, of dy[i, d] where x[i] is r; row padding_idx (-1: none) stays 0. x, dy

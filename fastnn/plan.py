@@ -130,6 +130,13 @@ def is_parameter(value):
     return value is None or value.node.op in (STATE, CONSTANT)
 
 
+def unshaped(value):
+    """The value that this one is a reshape of, or itself."""
+    while value is not None and value.node.op.name == "reshape":
+        value = value.node.inputs[0]
+    return value
+
+
 def fuse_ends(items, kept):
     """Batch norm by running statistics, the addition of a residual, ReLU, and the mask of ReLU's gradient move into the kernel
     that makes their operand, and it moves to their place, where the other operand is there too."""
@@ -393,7 +400,7 @@ class Builder:
     def once(self, kernel, sources, sizes, fields, level, item):
         key = (kernel, *sources.values(), *fields.values())
         if key not in self.packs:
-            once = all(v is None or v.node.op in (STATE, CONSTANT) and v not in self.updated for v in sources.values())
+            once = all(v is None or v.node.op in (STATE, CONSTANT) and v not in self.updated for v in map(unshaped, sources.values()))
             made = {name: Buffer("constant" if once else "fixed", 4 * floats) for name, floats in sizes.items()}
             given = {name: v if v is None else self.plain_buffer(v) for name, v in sources.items()}
             self.append(Step(kernel, {**fields, **given, **made}, "flat", -1 if once else level, item.node))

@@ -306,6 +306,41 @@ case("random_window-folded", lambda x: F.random_window(x.reshape(-1, 1, 7, 8), p
      rows(*IMAGES), bits=True, gradient=False)
 case("dropout-folded", lambda x: F.dropout(x.reshape(-1, 5), 0.3, seed=3, step=4), rows(3, 5))
 
+# ---- layer norm
+for _id, _x, _axes in (("row", (5,), 1), ("positions", (3, 7), 1), ("image", (2, 3, 5), 3), ("wide", (2, 70), 1), ("long", (300, 3), 1),
+                       ("one", (4, 1), 1)):
+    _shape = _x[len(_x) - _axes:]
+    case(f"layer_norm-{_id}", lambda x, w, b, s=_shape: F.layer_norm(x, s, w, b, 0.1), rows(*_x), weight(*_shape), weight(*_shape))
+case("layer_norm-plain", F.layer_norm, rows(3, 19), normalized_shape=19)
+case("layer_norm-no-bias", lambda x, w: F.layer_norm(x, 9, w), rows(9), weight(9))
+case("layer_norm-folded", lambda x, w, b: F.layer_norm(x.reshape(-1, 4), 4, w, b), rows(3, 4), weight(4), weight(4))
+case("layer_norm-turned", lambda x, w, b: _around(F.layer_norm(_around(x), 4, w, b)), rows(3, 4), weight(4), weight(4))
+case("layer_norm-over-batch", lambda x, w, b: _around(F.layer_norm(F.transpose(x, 0, 1) * 1.0, 4, w, b)), rows(3, 4), weight(4), weight(4))
+case("layer_norm_backward", F.layer_norm_backward, rows(3, 5), rows(3, 5), gradient=False, normalized_shape=5)
+case("layer_norm_backward-weight", lambda dy, x, w: F.layer_norm_backward(dy, x, 5, w), rows(3, 5), rows(3, 5), weight(5), gradient=False)
+
+# ---- images of another size
+for _id, _x, _a in (("double", (2, 3, 4), dict(scale_factor=2)), ("smaller", IMAGES, dict(size=(3, 5))),
+                    ("uneven", (2, 3, 5), dict(scale_factor=(2.5, 1.3))), ("one", (2, 4, 3), dict(size=1)), ("same", IMAGES, dict(size=(7, 8))),
+                    ("wide", (1, 1, 3), dict(size=(1, 1500)))):
+    case(f"interpolate-nearest-{_id}", F.interpolate, rows(*_x), exact=True, bits=True, **_a)
+    for _corners in (False, True):
+        case(f"interpolate-bilinear-{_id}-{_corners}", F.interpolate, rows(*_x), mode="bilinear", align_corners=_corners, **_a)
+case("interpolate-folded", lambda x: F.interpolate(x.reshape(-1, 1, 7, 8), scale_factor=2, mode="bilinear"), rows(*IMAGES))
+case("interpolate_backward", F.interpolate_backward, rows(2, 6, 8), rows(2, 3, 4), exact=True, scale_factor=2)
+case("interpolate_backward-bilinear", F.interpolate_backward, rows(2, 6, 8), rows(2, 3, 4), scale_factor=2, mode="bilinear")
+
+# ---- sequences as images of height 1
+for _id, _x, _weight, _a in (("plain", (3, 9), (5, 3, 3), {}), ("same", (4, 10), (17, 4, 5), dict(padding="same")),
+                             ("everything", (4, 19), (6, 2, 3), dict(stride=2, padding=2, dilation=3, groups=2))):
+    case(f"conv1d-{_id}", F.conv1d, rows(*_x), weight(*_weight), weight(_weight[0]), exact=True, **_a)
+case("conv1d-relu", lambda x, w, b: F.relu(F.conv1d(x, w, b)), rows(3, 20), weight(18, 3, 3), weight(18), exact=True)
+case("conv1d_backward", F.conv1d_backward, rows(5, 4), rows(3, 8), weight(5, 3, 3), gradient=False, exact=True, stride=2, padding=1)
+case("max_pool1d_backward", F.max_pool1d_backward, rows(3, 5), rows(3, 11), gradient=False, exact=True, kernel_size=2)
+case("avg_pool1d_backward", F.avg_pool1d_backward, rows(3, 5), rows(3, 11), exact=True, kernel_size=2)
+case("max_pool1d", F.max_pool1d, rows(3, 11), exact=True, bits=True, kernel_size=3, stride=2, padding=1)
+case("avg_pool1d", F.avg_pool1d, rows(3, 11), kernel_size=3, stride=2, padding=1, count_include_pad=False)
+
 # ---- embedding
 for _id, _x, _table, _a in (("plain", (3,), (5, 4), {}), ("one", (), (7, 20), {}), ("wide", (2, 3), (4, 300), {}),
                             ("padding", (4,), (5, 3), dict(padding_idx=-2))):

@@ -92,6 +92,18 @@ FAULTS = [
     ("linear_backward_weight", "linear_weight.h", "t.count = j->n % IMAGES;", "t.count = IMAGES;"),
     ("linear_pack", "linear_pack.h", "a->in_features, s.end - o, a->in_features",
      "a->in_features, s.end - o + 1, a->in_features"),
+    # embedding, layer norm, images of another size
+    ("embedding_forward", "embedding.h", "if (row >= 0 && (float)row == index) continue;", "if (row >= 0) continue;"),
+    ("embedding_forward", "embedding.h", "weight + r * a->dim + d)", "weight + r * a->dim)"),
+    ("embedding_backward", "embedding_flat.h", "r == a->padding_idx", "0"),
+    ("embedding_backward", "embedding_flat.h", "slice_of(j, a->dim, 16)", "slice_of(j, a->dim - 1, 16)"),
+    ("layer_norm_forward", "layer_norm.h", "if (i + e < count)", "if (i + e < count - 1)"),
+    ("layer_norm_forward", "layer_norm.h", "if (left < VF) {", "if (0) {"),
+    ("layer_norm_backward", "layer_norm.h", "g - gradient));", "g));"),
+    ("layer_norm_sums", "layer_norm.h", "sum[i][l] = product[i][l] = 0;", ";"),
+    ("interpolate_forward", "interpolate.h", "smaller(first + 1, size - 1)", "first + 1"),
+    ("interpolate_forward", "interpolate.h", "(double)out * scale :", "(double)out * scale * 2 :"),
+    ("interpolate_backward", "interpolate.h", "v_load(to) + gradient", "gradient"),
     # recurrent layers
     ("recurrent_pack", "recurrent_pack.h", "units = smaller(UNITS, a->units - unit);", "units = UNITS;"),
     ("lstm_forward", "lstm.h", "old, gate[LSTM_I] * gate[LSTM_G])", "old, gate[LSTM_I] + gate[LSTM_G])"),

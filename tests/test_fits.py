@@ -44,9 +44,12 @@ class Layers(nn.Module):
     def __init__(self):
         super().__init__()
         self.up, self.table = nn.ConvTranspose2d(2, 4, 3, 2, 1, 1, groups=2), nn.Embedding(3, 2, padding_idx=1)
+        self.norm, self.sequence = nn.LayerNorm((6, 5), 0.1), nn.Sequential(nn.Conv1d(2, 3, 3, padding="same"), nn.MaxPool1d(2), nn.AvgPool1d(2))
+        self.larger = [nn.Upsample(scale_factor=1.7), nn.Upsample((3, 9), mode="bilinear", align_corners=True)]
 
     def forward(self, x):
-        return self.up(x), self.table((x > 0.5) * 2.0)
+        y = self.norm(x)
+        return self.up(x), self.table((x > 0.5) * 2.0), self.sequence(y.flatten(2)), *(layer(y) for layer in self.larger)
 
 
 def test_more_that_fits_loads(tmp_path):

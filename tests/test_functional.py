@@ -21,6 +21,13 @@ def normal(*shape, dtype=np.float64):
 BACKWARD = [
     ("conv2d", (2, 4, 6, 5), [(6, 2, 3, 2)], dict(stride=(2, 1), padding=1, dilation=(1, 2), groups=2)),
     ("conv2d", (4, 6, 5), [(6, 4, 3, 2)], dict(padding="same")),
+    ("conv1d", (2, 4, 8), [(6, 2, 3)], dict(stride=2, padding=1, groups=2)), ("conv1d", (4, 8), [(6, 4, 3)], dict(padding="same")),
+    ("max_pool1d", (2, 3, 9), [], dict(kernel_size=3, stride=2, padding=1, ceil_mode=True)), ("max_pool1d", (3, 9), [], dict(kernel_size=2)),
+    ("avg_pool1d", (2, 3, 9), [], dict(kernel_size=3, stride=2, padding=1, count_include_pad=False)),
+    ("avg_pool1d", (3, 9), [], dict(kernel_size=2, ceil_mode=True)),
+    ("interpolate", (2, 2, 3, 4), [], dict(scale_factor=(2, 1.5))),
+    ("interpolate", (2, 2, 3, 4), [], dict(size=(5, 3), mode="bilinear")),
+    ("interpolate", (2, 2, 3, 4), [], dict(size=6, mode="bilinear", align_corners=True)),
     ("conv_transpose2d", (2, 4, 3, 5), [(4, 3, 3, 2)], dict(stride=(2, 1), padding=1, output_padding=(1, 0), groups=2)),
     ("conv_transpose2d", (2, 3, 5), [(2, 3, 2, 2)], dict(dilation=2, output_padding=1)),
     ("linear", (3, 2, 4), [(5, 4)], {}), ("linear", (4,), [(5, 4)], {}),
@@ -51,7 +58,8 @@ def test_backward_functions(name, x, others, attributes):
         np.testing.assert_allclose((found[i] * along).sum(), slope, rtol=1e-5, atol=1e-7)
     if others:
         assert len(found) == 3 and getattr(F, name + "_backward_input")(dy, x, *others, **attributes).shape == x.shape
-        axes = (0, 2, 3) if dy.ndim == 4 else (1, 2) if name.startswith("conv") else tuple(range(dy.ndim - 1))
+        axes = (0, 2, 3) if dy.ndim == 4 else (0, 2) if name == "conv1d" and dy.ndim == 3 else (1, 2) if name.startswith("conv") and dy.ndim == 3 \
+            else (1,) if name == "conv1d" else tuple(range(dy.ndim - 1))
         np.testing.assert_allclose(found[2], dy.sum(axis=axes), rtol=1e-12)
         np.testing.assert_array_equal(getattr(F, name + "_backward_weight")(dy, x, *others, **attributes), found[1])
 
@@ -64,6 +72,19 @@ def test_softmax_backward_takes_the_output(name, dim):
     slope = sum((dy * function(x + s * 1e-6 * along, dim)).sum() * s for s in (1, -1)) / 2e-6
     dx = getattr(F, name + "_backward")(dy, function(x, dim), dim)
     np.testing.assert_allclose((dx * along).sum(), slope, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("shape, normalized", [((3, 4), 4), ((2, 3, 4), (3, 4)), ((4,), 4)])
+def test_layer_norm_backward(shape, normalized):
+    x, dy = normal(*shape), normal(*shape)
+    weight, bias = (normal(*np.atleast_1d(normalized)) for _ in range(2))
+    found = F.layer_norm_backward(dy, x, normalized, weight, 0.1)
+    for i, array in enumerate([x, weight, bias]):
+        along, sides = normal(*array.shape), []
+        for step in (1e-6, -1e-6):
+            a = [v + step * along if j == i else v for j, v in enumerate([x, weight, bias])]
+            sides.append((dy * F.layer_norm(a[0], normalized, *a[1:], eps=0.1)).sum())
+        np.testing.assert_allclose((found[i] * along).sum(), (sides[0] - sides[1]) / 2e-6, rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -261,6 +282,19 @@ ERRORS = [
     (lambda: F.conv_transpose2d(A, np.ones((4, 2, 2, 2)), stride=2, output_padding=2), ValueError,
      r"output_padding \(2, 2\) must be smaller than stride \(2, 2\) or dilation \(1, 1\)"),
     (lambda: F.conv_transpose2d_backward(A, A, np.ones((4, 3, 1, 1))), ValueError, r"grad_output must have shape \(2, 3, 8, 8\)"),
+    (lambda: F.layer_norm(A, (4, 8)), ValueError, r"normalized_shape \(4, 8\) must be the last lengths of x, which has shape \(2, 4, 8, 8\)"),
+    (lambda: F.layer_norm(A, 8, np.ones(4)), ValueError, r"layer_norm: weight must have shape \(8,\), as normalized_shape"),
+    (lambda: F.interpolate(A), ValueError, "interpolate: give either size or scale_factor, it has neither"),
+    (lambda: F.interpolate(A, 3, 2), ValueError, "it has both"),
+    (lambda: F.interpolate(A, scale_factor=0.1), ValueError, "leaves nothing of an image"),
+    (lambda: F.interpolate(A, scale_factor=-1), ValueError, "scale_factor must be a number above 0 or two, it is -1"),
+    (lambda: F.interpolate(A, 3, mode="cubic"), ValueError, "mode must be 'nearest' or 'bilinear', it is 'cubic'"),
+    (lambda: F.interpolate(A, 3, align_corners=True), ValueError, "align_corners is for mode='bilinear'"),
+    (lambda: F.interpolate(A[0], 3), ValueError, r"interpolate: x must have shape \(N, C, H, W\)"),
+    (lambda: F.conv1d(A, np.ones((3, 4, 2))), ValueError, r"conv1d: x must have shape \(N, C, L\) or \(C, L\)"),
+    (lambda: F.conv1d(A[0], np.ones((3, 4, 2))), ValueError, "conv1d: weight has 4 input channels per group"),
+    (lambda: F.conv1d(A[0], np.ones((3, 8, 2)), padding=(1, 2)), ValueError, "conv1d: padding must be an integer or 1 of them"),
+    (lambda: F.max_pool1d(A[0], 2, padding=2), ValueError, "max_pool1d: padding"),
     (lambda: F.embedding(np.array([[0, 1], [3, 1]]), np.ones((3, 2))), IndexError,
      r"embedding: x\[1, 0\] is 3, indices must be whole numbers from 0 to 2 \(the table has 3 rows\)"),
     (lambda: F.embedding(np.array([1 << 40]), np.ones((3, 2))), IndexError, r"x\[0\] is 1099511627776, "),

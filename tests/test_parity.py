@@ -231,6 +231,89 @@ def test_conv_transpose2d(seed):
         near(got, want, 1e-5)
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_conv1d_and_pooling(seed):
+    rng = np.random.default_rng(seed)
+    groups, kernel = int(rng.choice([1, 2])), int(rng.integers(1, 5))
+    channels, filters = groups * int(rng.integers(1, 4)), groups * int(rng.integers(1, 9))
+    settings = dict(stride=int(rng.integers(1, 4)), padding=int(rng.integers(0, 3)), dilation=int(rng.integers(1, 3)), groups=groups)
+    x, weight, bias = normal(rng, 17, channels, 14), normal(rng, filters, channels // groups, kernel), normal(rng, filters)
+    inputs = [tensor(a) for a in (x, weight, bias)]
+    theirs = TF.conv1d(*inputs, **settings)
+    near(F.conv1d(x, weight, bias, **settings), theirs.detach(), 1e-5)
+    dy, expected = backward_of(theirs, inputs, rng)
+    for got, want in zip(F.conv1d_backward(dy, x, weight, **settings), expected):
+        near(got, want, 1e-5)
+    for ours, gradient, other in ((F.max_pool1d, F.max_pool1d_backward, TF.max_pool1d), (F.avg_pool1d, F.avg_pool1d_backward, TF.avg_pool1d)):
+        t, window = tensor(x), dict(kernel_size=kernel + 1, stride=settings["stride"], padding=kernel // 3)
+        theirs = other(t, **window)
+        near(ours(x, **window), theirs.detach(), 1e-6)
+        dy, (dx,) = backward_of(theirs, [t], rng)
+        near(gradient(dy, x, **window), dx, 1e-6)
+
+
+@pytest.mark.parametrize("shape, normalized", [((5,), (5,)), ((3, 40), (40,)), ((17, 6, 33), (33,)), ((2, 3, 4, 5), (3, 4, 5)), ((20, 300), (300,))])
+@pytest.mark.parametrize("affine", [True, False])
+def test_layer_norm(shape, normalized, affine):
+    rng = np.random.default_rng(1)
+    x, weight, bias = normal(rng, *shape) * 3 + 2, normal(rng, *normalized), normal(rng, *normalized)
+    inputs = [tensor(x), *(tensor(a) if affine else None for a in (weight, bias))]
+    theirs = TF.layer_norm(inputs[0], normalized, *inputs[1:], eps=1e-3)
+    near(F.layer_norm(x, normalized, *((weight, bias) if affine else ()), eps=1e-3), theirs.detach(), 1e-5)
+    dy, expected = backward_of(theirs, inputs, rng)
+    for got, want in zip(F.layer_norm_backward(dy, x, normalized, weight if affine else None, eps=1e-3), expected):
+        near(got, want, 1e-5)
+
+
+@pytest.mark.parametrize("settings", [dict(scale_factor=2), dict(size=(5, 9)), dict(scale_factor=(0.4, 1.7)), dict(size=3), dict(scale_factor=3.3)])
+@pytest.mark.parametrize("mode, align_corners", [("nearest", None), ("bilinear", False), ("bilinear", True)])
+def test_interpolate(settings, mode, align_corners):
+    rng = np.random.default_rng(2)
+    x = normal(rng, 17, 2, 7, 6)
+    t = tensor(x)
+    theirs = TF.interpolate(t, **settings, mode=mode, align_corners=align_corners)
+    near(F.interpolate(x, **settings, mode=mode, align_corners=align_corners), theirs.detach(), 1e-6 if mode == "bilinear" else 0)
+    dy, (dx,) = backward_of(theirs, [t], rng)
+    near(F.interpolate_backward(dy, x, **settings, mode=mode, align_corners=align_corners), dx, 1e-6)
+
+
+@pytest.mark.parametrize("out", range(1, 40))
+def test_the_nearest_pixel_is_pytorchs(out):
+    for size in range(1, 40):
+        x = np.arange(size, dtype=np.float32).reshape(1, 1, 1, size)
+        np.testing.assert_array_equal(F.interpolate(x, (1, out)), TF.interpolate(torch.from_numpy(x), (1, out)))
+
+
+LAYERS = [("ConvTranspose2d", (4, 6, 4, 2, 1), (4, 5, 6)), ("Conv1d", (4, 6, 3, 2), (4, 9)), ("LayerNorm", ((5, 6),), (4, 5, 6)),
+          ("Embedding", (11, 3, 2), (5,)), ("Upsample", (None, 2), (4, 5, 6)), ("MaxPool1d", (2,), (4, 9)), ("AvgPool1d", (3, 2, 1), (4, 9))]
+
+
+@pytest.mark.parametrize("name, arguments, shape", LAYERS)
+def test_layers_by_name(name, arguments, shape):
+    """Names and shapes of the state, printed arguments, and training steps after PyTorch's initial state."""
+    torch.manual_seed(0)
+    rng, theirs, ours = np.random.default_rng(0), getattr(torch.nn, name)(*arguments), getattr(nn, name)(*arguments)
+    state = {k: v.numpy() for k, v in theirs.state_dict().items()}
+    assert {k: v.shape for k, v in ours.state_dict().items()} == {k: v.shape for k, v in state.items()}
+    ours.load_state_dict(state)
+    x = rng.integers(0, 11, (19, *shape)) if name == "Embedding" else normal(rng, 19, *shape)
+    y = theirs(torch.from_numpy(x))
+    near(ours.predict(x), y.detach(), 1e-5)
+    if not state:
+        return
+    t = normal(rng, *y.shape)
+    optimizer = torch.optim.SGD(theirs.parameters(), lr=0.1)
+    ours.compile(loss="mse", optimizer=nn.SGD(lr=0.1))
+    for _ in range(3):
+        optimizer.zero_grad()
+        loss = ((theirs(torch.from_numpy(x)) - torch.from_numpy(t)) ** 2).mean()
+        loss.backward()
+        optimizer.step()
+        assert ours.train_on_batch(x, t) == pytest.approx(loss.item(), rel=1e-5)
+    for key, value in theirs.state_dict().items():
+        near(ours.state_dict()[key], value, 1e-5)
+
+
 @pytest.mark.parametrize("shape, padding_idx", [((5,), None), ((19, 7), 3), ((2, 3, 4), -1)])
 def test_embedding(shape, padding_idx):
     rng = np.random.default_rng(0)

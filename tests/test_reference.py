@@ -137,6 +137,40 @@ def naive_conv_transpose2d(stride=(1, 1), padding=(0, 0, 0, 0), output_padding=(
     return naive
 
 
+def naive_layer_norm(axes, eps):
+    def naive(x, weight=1.0, bias=0.0):
+        y = np.zeros(x.shape)
+        for place in np.ndindex(x.shape[:x.ndim - axes]):
+            values = [float(v) for v in x[place].ravel()]
+            m = sum(values) / len(values)
+            v = sum((a - m) ** 2 for a in values) / len(values)
+            y[place] = (x[place] - m) / math.sqrt(v + eps) * weight + bias
+        return y
+    return naive
+
+
+def naive_interpolate(out, scale=None, bilinear=False, align_corners=False):
+    """scale: pixels of the input a pixel of the output, where they are not lengths' ratios."""
+    def at(place, axis, size):
+        step = scale[axis] if scale else size / out[axis]
+        if not bilinear:
+            return [(min(math.floor(place * step), size - 1), 1.0)]
+        if align_corners:
+            position = place * (size - 1) / (out[axis] - 1) if out[axis] > 1 else 0.0
+        else:
+            position = max((place + 0.5) * step - 0.5, 0.0)
+        first = min(math.floor(position), size - 1)
+        return [(first, 1 - (position - first)), (min(first + 1, size - 1), position - first)]
+
+    def naive(x):
+        y = np.zeros((*x.shape[:2], *out))
+        for p, q in np.ndindex(out):
+            for (r, a), (s, b) in itertools.product(at(p, 0, x.shape[2]), at(q, 1, x.shape[3])):
+                y[:, :, p, q] += a * b * x[:, :, r, s]
+        return y
+    return naive
+
+
 def windows(h, kernel, stride, padding, dilation, ceil_mode):
     """For every output position along one axis: the input positions under its window (also those outside), PyTorch's rule."""
     length = (h + 2 * padding - dilation * (kernel - 1) - 1) / stride
@@ -356,6 +390,30 @@ case("conv2d-valid", lambda x, w: F.conv2d(x, w, padding="valid"), naive_conv2d(
 case("conv2d-one-image", F.conv2d, lambda x, w, b: naive_conv2d()(x[None], w, b)[0], normal(2, 4, 4), normal(3, 2, 2, 2),
      normal(3))
 
+for _id, _x, _axes in (("row", (3, 5), 1), ("positions", (2, 3, 4), 1), ("image", (2, 2, 3, 2), 3), ("alone", (5,), 1)):
+    _shape = _x[len(_x) - _axes:]
+    case(f"layer_norm-{_id}", lambda x, w, b, s=_shape: F.layer_norm(x, s, w, b, 0.1), naive_layer_norm(_axes, 0.1), normal(*_x),
+         normal(*_shape), normal(*_shape))
+    case(f"layer_norm-{_id}-plain", lambda x, s=_shape: F.layer_norm(x, s), naive_layer_norm(_axes, 1e-5), normal(*_x))
+case("layer_norm-no-bias", lambda x, w: F.layer_norm(x, 4, w), naive_layer_norm(1, 1e-5), normal(2, 3, 4), normal(4))
+for _id, _x, _a, _naive in (
+        ("double", (2, 2, 3, 4), dict(scale_factor=2), ((6, 8),)), ("smaller", (1, 2, 7, 6), dict(size=(3, 4)), ((3, 4),)),
+        ("uneven", (2, 1, 3, 5), dict(scale_factor=(2.5, 1.3)), ((7, 6), (1 / 2.5, 1 / 1.3))), ("one", (1, 1, 4, 3), dict(size=1), ((1, 1),))):
+    case(f"interpolate-nearest-{_id}", lambda x, a=_a: F.interpolate(x, **a), naive_interpolate(*_naive), normal(*_x))
+    for _corners in (False, True):
+        case(f"interpolate-bilinear-{_id}-{_corners}", lambda x, a=_a, c=_corners: F.interpolate(x, **a, mode="bilinear", align_corners=c),
+             naive_interpolate(_naive[0], *(_naive[1:] or (None,)), bilinear=True, align_corners=_corners), normal(*_x))
+for _id, _shape, _weight, _a in (("plain", (2, 3, 7), (4, 3, 3), {}), ("everything", (2, 4, 9), (6, 2, 3), dict(stride=2, padding=2, dilation=2, groups=2)),
+                                 ("same", (2, 2, 5), (3, 2, 4), dict(padding="same"))):
+    _p = (1, 2) if _id == "same" else (_a.get("padding", 0),) * 2
+    _naive = naive_conv2d((1, _a.get("stride", 1)), (0, 0, *_p), (1, _a.get("dilation", 1)), _a.get("groups", 1))
+    case(f"conv1d-{_id}", lambda x, w, b, a=_a: F.conv1d(x, w, b, **a), lambda x, w, b, n=_naive: n(x[:, :, None], w[:, :, None], b)[:, :, 0],
+         normal(*_shape), normal(*_weight), normal(_weight[0]))
+case("conv1d-one", F.conv1d, lambda x, w: naive_conv2d()(x[None, :, None], w[:, :, None])[0, :, 0], normal(2, 6), normal(3, 2, 2))
+case("max_pool1d", lambda x: F.max_pool1d(x, 3, 2, 1), lambda x: naive_pool2d("max", (1, 3), (1, 2), (0, 1))(x[:, :, None])[:, :, 0],
+     distinct(2, 2, 7))
+case("avg_pool1d", lambda x: F.avg_pool1d(x, 3, 2, 1, count_include_pad=False),
+     lambda x: naive_pool2d("avg", (1, 3), (1, 2), (0, 1), count_include_pad=False)(x[:, :, None])[:, :, 0], normal(2, 2, 7))
 for _id, _x in (("plain", (4,)), ("two", (2, 3)), ("number", ())):
     case(f"embedding-{_id}", F.embedding, lambda x, w: np.array([w[i] for i in np.ravel(x)]).reshape(*x.shape, 3), labels(5, *_x),
          normal(5, 3))
@@ -672,7 +730,8 @@ def test_philox_gives_the_published_numbers():
     assert words([full] * 4, [full] * 2) == [0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD]
 
 
-TWICE = [("embedding", lambda w: F.embedding(np.array([[0, 2], [2, 1]]), w, padding_idx=1) ** 2, (3, 4)),
+TWICE = [("interpolate", lambda x: F.interpolate(x, 5, mode="bilinear") ** 2, (1, 1, 3, 3)),
+         ("conv1d", lambda x, w: F.conv1d(x, w, None, 2, 1), (2, 2, 5), (3, 2, 3)), ("embedding", lambda w: F.embedding(np.array([[0, 2], [2, 1]]), w, padding_idx=1) ** 2, (3, 4)),
          ("conv2d", lambda x, w: F.conv2d(x, w, None, 2, 1), (2, 2, 4, 4), (3, 2, 3, 3)), ("linear", F.linear, (3, 4), (2, 4)),
          ("conv_transpose2d", lambda x, w: F.conv_transpose2d(x, w, None, 2, 1, 1), (2, 2, 2, 3), (2, 3, 3, 3)),
          ("matmul", lambda a, b: a @ b, (3, 4), (4, 2)), ("softmax", lambda x: F.softmax(x, 1), (2, 3)),

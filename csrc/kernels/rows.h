@@ -22,3 +22,5 @@
 #include "randn_like.h"
 #include "random_window.h"
 #include "embedding.h"
+#include "layer_norm.h"
+#include "interpolate.h"

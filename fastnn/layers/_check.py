@@ -42,9 +42,9 @@ def number(layer, name, value, low=None, high=None):
     return result
 
 
-def window(layer, kernel_size, padding):
-    """A pooling window's kernel_size and padding, as pairs: padding may be half the window at most."""
-    kernel, pad = pair(layer, "kernel_size", kernel_size), pair(layer, "padding", padding, 0)
+def window(layer, kernel_size, padding, axes=2):
+    """A pooling window's kernel_size and padding, as tuples: padding may be half the window at most."""
+    kernel, pad = several(layer, "kernel_size", kernel_size, axes), several(layer, "padding", padding, axes, 0)
     if any(2 * p > k for p, k in zip(pad, kernel)):
         raise ValueError(f"{layer}: padding={padding!r} is more than half of kernel_size={kernel_size!r}")
     return kernel, pad

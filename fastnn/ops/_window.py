@@ -15,6 +15,17 @@ def unbatched(y, x):
     return y if x.ndim == 4 else y.reshape(tuple(y.shape[1:]))
 
 
+def as_image(name, x):
+    """(N, C, L), or one sequence (C, L), as images (N, C, 1, L)."""
+    arguments.check_ndim(name, "x", x, (2, 3), "(N, C, L) or (C, L)")
+    return x.reshape((*(1,) * (3 - x.ndim), *x.shape[:-1], 1, x.shape[-1]))
+
+
+def sequence_shape(shape, axes):
+    """The shape (N, C, 1, L) of a result, as that of sequences (three axes) or of one (two)."""
+    return (*shape[3 - axes:2], shape[3])
+
+
 def taps(x, kernel, stride, dilation, out):
     """For each tap (u, v) of the window: (u, v, slices of the padded x under that tap, one element an output pixel)."""
     for u in range(kernel[0]):
@@ -52,3 +63,11 @@ def pool_attributes(op, x, kernel_size, stride, padding, dilation, ceil_mode):
             raise ValueError(f"{op}: the window of {d * (k - 1) + 1} is larger than the {name} of {size} with padding {p}")
         out.append(length)
     return dict(kernel=kernel, stride=stride, padding=padding, dilation=dilation, out_size=tuple(out))
+
+
+def pool1d_attributes(op, x, kernel_size, stride, padding, dilation, ceil_mode):
+    """pool_attributes of windows over sequences, x their images of height 1."""
+    kernel, padding, dilation = ((first, *arguments.integers(op, name, value, 1, least)) for first, name, value, least in (
+        (1, "kernel_size", kernel_size, 1), (0, "padding", padding, 0), (1, "dilation", dilation, 1)))
+    stride = kernel if stride is None else (1, *arguments.integers(op, "stride", stride, 1, 1))
+    return pool_attributes(op, x, kernel, stride, padding, dilation, ceil_mode)

@@ -15,12 +15,17 @@ __all__ = ["Optimizer", "SGD", "Adam", "AdamW", "RMSprop"]
 class Optimizer:
     """What optimizers share. A subclass names its `defaults`, its `moments` (arrays kept for each parameter) and its update.
 
+    clipnorm, global_clipnorm, clipvalue (Keras's, at most one; every optimizer takes them): what is done to the gradients before
+    an update, in the compiled step and by hand: each scaled to a norm of at most clipnorm, all together to a norm of at most
+    global_clipnorm, each element held between -clipvalue and clipvalue. The attributes may be changed between steps.
     param_groups: PyTorch's list of dicts {"params": [...], "lr": ..., ...}, whose numbers may be changed between steps.
     state: {parameter: {name of a moment: Buffer}}. lr, learning_rate: the first group's; setting them sets every group's."""
     op = None                               # the name of the update's op
     slots = ()                              # the settings that every update reads
 
-    def __init__(self, params, defaults, learning_rate=None):
+    def __init__(self, params, defaults, learning_rate=None, *, clipnorm=None, global_clipnorm=None, clipvalue=None):
+        self.clipnorm, self.global_clipnorm, self.clipvalue = clipnorm, global_clipnorm, clipvalue
+        self._clipping()
         if isinstance(params, (int, float)):        # SGD(0.1), as Keras has it
             params, defaults["lr"] = None, params
         if learning_rate is not None:
@@ -132,14 +137,42 @@ class Optimizer:
     def structure(self, params=None):
         """What the update graph depends on besides the parameters it moves (`params`): hashable; equal as long as a plan can be
         used again."""
+        return (self._clipping()[0], *self.layout(params))
+
+    def layout(self, params=None):
+        """The part of `structure` that differs from optimizer to optimizer."""
         raise NotImplementedError
+
+    def _clipping(self):
+        """(name, number) of the clipping that is on, (None, None) without."""
+        given = [(name, getattr(self, name)) for name in ("clipnorm", "global_clipnorm", "clipvalue")]
+        given = [(name, value) for name, value in given if value is not None]
+        if len(given) > 1:
+            raise ValueError(f"{self.name}: give one of clipnorm, global_clipnorm and clipvalue, got {dict(given)}")
+        if given and not float(given[0][1]) > 0:
+            raise ValueError(f"{self.name}: {given[0][0]} must be above 0, got {given[0][1]!r}")
+        return given[0] if given else (None, None)
+
+    def _clipped(self, session, pairs):
+        """Symbolic: the pairs with their gradients clipped."""
+        kind, functions = self._clipping()[0], graph.functions
+        if kind is None or not pairs:
+            return pairs
+        bound = session.slot("clip")
+        if kind == "clipvalue":
+            return [(p, functions["clip"](g, session.slot("-clip"), bound)) for p, g in pairs]
+        squares = [functions["sum"](functions["square"](graph.as_value(g))) for _, g in pairs]
+        together = kind == "global_clipnorm"
+        factors = [bound / functions["maximum"](functions["sqrt"](s), bound)
+                   for s in ([sum(squares[1:], squares[0])] if together else squares)]
+        return [(p, functions["mul"](g, f)) for (p, g), f in zip(pairs, factors * len(pairs) if together else factors)]
 
     def updates(self, pairs):
         """Symbolic: [(parameter, gradient value)] -> [(state value, new value)] for parameters and moments."""
         session, result = graph.current(), []
         pairs = [(p, g) for p, g in pairs if g is not None and id(p) in self._place]
         self.prepare([p for p, _ in pairs])
-        for parameter, gradient in pairs:
+        for parameter, gradient in self._clipped(session, pairs):
             place = self._place[id(parameter)][0]
             moments = [graph.as_value(m) for m in self._moment_list(parameter)]
             numbers = [session.slot(f"{name}:{place}") for name in self.slots]
@@ -154,7 +187,11 @@ class Optimizer:
 
     def slot_values(self, params=None):
         """{name of a slot: number} for the coming step."""
-        return {f"{name}:{i}": group[name] for i, group in enumerate(self.param_groups) for name in self.slots}
+        values = {f"{name}:{i}": group[name] for i, group in enumerate(self.param_groups) for name in self.slots}
+        bound = self._clipping()[1]
+        if bound is not None:
+            values["clip"], values["-clip"] = float(bound), -float(bound)
+        return values
 
     def prepare(self, params):
         """Told which parameters a step moves, before its updates are built."""
@@ -251,13 +288,14 @@ class SGD(Optimizer):
 
     params: None (compile gives the model's), or an iterable of parameters or of groups [{"params": ..., "lr": ...}, ...].
     lr=0.01 (learning_rate too), momentum=0, dampening=0, weight_decay=0, nesterov=False (needs momentum > 0 and dampening = 0).
-    Sutskever et al. 2013."""
+    clipnorm, global_clipnorm, clipvalue: as Optimizer says. Sutskever et al. 2013."""
     op, slots = "sgd", ("lr", "momentum", "dampening", "weight_decay")
 
-    def __init__(self, params=None, lr=0.01, momentum=0, dampening=0, weight_decay=0, nesterov=False, *, learning_rate=None):
+    def __init__(self, params=None, lr=0.01, momentum=0, dampening=0, weight_decay=0, nesterov=False, *, learning_rate=None,
+                 **clipping):
         self._moved = set()                 # the parameters whose velocity has begun
         super().__init__(params, dict(lr=lr, momentum=momentum, dampening=dampening, weight_decay=weight_decay,
-                                      nesterov=nesterov), learning_rate)
+                                      nesterov=nesterov), learning_rate, **clipping)
 
     def _check(self, settings):
         super()._check(settings)
@@ -270,7 +308,7 @@ class SGD(Optimizer):
     def moment_names(self, group):
         return ("momentum_buffer",) if group["momentum"] else ()
 
-    def structure(self, params=None):
+    def layout(self, params=None):
         return ("sgd", tuple([(g["momentum"] != 0, g["dampening"] != 0, bool(g["nesterov"]), len(g["params"]))
                               for g in self.param_groups]))
 
@@ -338,10 +376,11 @@ class Adam(Optimizer):
     lr=1e-3 (learning_rate too), betas=(0.9, 0.999), eps=1e-8, weight_decay=0. t counts each parameter's own steps."""
     op, slots, decoupled = "adam", ("lr", "eps", "weight_decay"), False
 
-    def __init__(self, params=None, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0, *, learning_rate=None):
+    def __init__(self, params=None, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0, *, learning_rate=None,
+                 **clipping):
         self._clocks, self._clock_of = [], {}       # the clocks; parameter -> the place of its clock
         self._counted = self._counted_list = None   # who stepped last
-        super().__init__(params, dict(lr=lr, betas=tuple(betas), eps=eps, weight_decay=weight_decay), learning_rate)
+        super().__init__(params, dict(lr=lr, betas=tuple(betas), eps=eps, weight_decay=weight_decay), learning_rate, **clipping)
 
     def _check(self, settings):
         super()._check(settings)
@@ -352,7 +391,7 @@ class Adam(Optimizer):
     def moment_names(self, group):
         return ("exp_avg", "exp_avg_sq")
 
-    def structure(self, params=None):
+    def layout(self, params=None):
         if params is not None and not self._clocks:
             self.prepare([p for p in params if p.requires_grad and id(p) in self._place])
         return (self.op, self.decoupled, tuple([len(g["params"]) for g in self.param_groups]), tuple(self._clock_of.values()))
@@ -428,8 +467,9 @@ class AdamW(Adam):
     step on the plain gradient. Arguments as Adam's; weight_decay=0.01 (PyTorch's default)."""
     decoupled = True
 
-    def __init__(self, params=None, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=1e-2, *, learning_rate=None):
-        super().__init__(params, lr, betas, eps, weight_decay, learning_rate=learning_rate)
+    def __init__(self, params=None, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=1e-2, *, learning_rate=None,
+                 **clipping):
+        super().__init__(params, lr, betas, eps, weight_decay, learning_rate=learning_rate, **clipping)
 
 
 class RMSprop(Optimizer):
@@ -443,10 +483,10 @@ class RMSprop(Optimizer):
     op, slots = "rmsprop", ("lr", "alpha", "eps", "weight_decay", "momentum")
 
     def __init__(self, params=None, lr=0.01, alpha=0.99, eps=1e-8, weight_decay=0, momentum=0, centered=False, *,
-                 learning_rate=None):
+                 learning_rate=None, **clipping):
         self._steps = {}                    # id of a parameter -> the steps it has taken, for state_dict alone
         super().__init__(params, dict(lr=lr, momentum=momentum, alpha=alpha, eps=eps, centered=centered,
-                                      weight_decay=weight_decay), learning_rate)
+                                      weight_decay=weight_decay), learning_rate, **clipping)
 
     def _check(self, settings):
         super()._check(settings)
@@ -458,7 +498,7 @@ class RMSprop(Optimizer):
     def moment_names(self, group):
         return ("square_avg", *(["grad_avg"] if group["centered"] else []), *(["momentum_buffer"] if group["momentum"] else []))
 
-    def structure(self, params=None):
+    def layout(self, params=None):
         return ("rmsprop", tuple([(g["momentum"] != 0, bool(g["centered"]), len(g["params"])) for g in self.param_groups]))
 
     def _update(self, session, parameter, weight, gradient, moments, numbers):

@@ -151,6 +151,7 @@ def test_every_public_name_is_there():
             load L1Loss SmoothL1Loss HuberLoss BCELoss BCEWithLogitsLoss HingeLoss MultiMarginLoss l1 smooth_l1 huber hinge
             binary_cross_entropy binary_cross_entropy_with_logits ELU GELU SiLU Softplus
             RandomHorizontalFlip RandomCrop RandomShift RandomRotation
+            clip_grad_norm_ clip_grad_value_ StepLR CosineAnnealingLR OneCycleLR init utils l1_penalty l2_penalty
             load_training_state manual_seed set_num_threads get_num_threads show_config no_grad op check_op EarlyStopping
             ModelCheckpoint LearningRateScheduler ReduceLROnPlateau CSVLogger LambdaCallback TerminateOnNaN Callback
             History optim functional networks""".split():

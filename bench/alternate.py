@@ -1,8 +1,9 @@
-"""Timing things beside each other: they take turns in one process, so that whatever else goes on hits all of them, and ratios are
-medians over the turns. Also what the scripts here share: a machine's description, a table, a file of results."""
+"""Timing things beside each other: they take turns in one process, so that whatever else goes on hits all of them, and ratios
+are medians over the turns. Also what the scripts here share: a machine's description, options, a file of results."""
 import argparse
 import contextlib
 import ctypes
+import datetime
 import importlib.metadata
 import json
 import os
@@ -28,14 +29,14 @@ def turn(function, seconds):
     return (time.perf_counter() - start) / inner
 
 
-def alternate(functions, turns=7, seconds=0.004):
+def alternate(functions, turns=7, seconds=0.004, rest=REST_S):
     """{name: function} -> {name: [seconds a call, one a turn]}"""
     times = {name: [] for name in functions}
     for function in functions.values():             # plans, primitives and pages are made
         function()
     for _ in range(turns):
         for name, function in functions.items():
-            time.sleep(REST_S)
+            time.sleep(rest)
             times[name].append(turn(function, seconds))
     return times
 
@@ -67,8 +68,10 @@ def machine():
             versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             pass
-    return {"processor": processor, "cores": os.cpu_count(), "target": nn.backend.native.get_target() if nn.backend.native else "none",
-            "threads": nn.get_num_threads(), "fastnn": nn.__version__, "python": platform.python_version(), "versions": versions}
+    native = nn.backend.native
+    return {"processor": processor, "date": datetime.date.today().isoformat(), "cores": os.cpu_count(),
+            "target": native.get_target() if native else "none", "threads": nn.get_num_threads(), "fastnn": nn.__version__,
+            "python": platform.python_version(), "versions": versions}
 
 
 def arguments(description, **defaults):
@@ -85,8 +88,8 @@ def arguments(description, **defaults):
 
 
 def use_torch():
-    """PyTorch with as many threads as fastnn and no gradients. malloc keeps its memory, as a plan does: large results would cost
-    PyTorch page faults in every call."""
+    """PyTorch with as many threads as fastnn and no gradients. malloc keeps its memory, as a plan does: large results would
+    cost PyTorch page faults in every call."""
     import torch
     with contextlib.suppress(AttributeError, OSError):
         ctypes.CDLL(None).mallopt(M_MMAP_MAX, 0)

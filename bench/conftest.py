@@ -121,4 +121,4 @@ def pytest_terminal_summary(terminalreporter):
         ratio = f"{other / seconds:5.2f} x {name}" if other and engine in TARGETS else ""
         write(f"{case:44s} {engine:12s} {seconds * 1e6:8.1f} us {rate:>16s} {share:>8s}  {ratio}")
     known = [f"{target} {peak.gflops(target, nn.get_num_threads()) or 0:.0f} GFLOP/s" for target in TARGETS]
-    write(f"peak on {nn.get_num_threads()} threads: {', '.join(known)}, copy {peak.gbytes(nn.get_num_threads()):.1f} GB/s")
+    write(f"peak on {nn.get_num_threads()} threads: {', '.join(known)}, copy {peak.gbytes(nn.get_num_threads()) or 0:.1f} GB/s")

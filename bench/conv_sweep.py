@@ -4,8 +4,8 @@
     python bench/conv_sweep.py --first 100 --count 100 --before FILE [--json FILE]
 
 Channels 1 to 512, images 4 to 112, kernels 1 to 7, strides, dilation, groups, batch 1 to 128, as drawn from the seed, left out
-where a pass is more than a GFLOP or an array more than 64 MB. What is timed is that of conv_table.py. A sweep can be made in pieces:
---first skips geometries, --before adds the results of a file."""
+where a pass is more than a GFLOP or an array more than 64 MB. What is timed is that of conv_table.py. A sweep can be made in
+pieces: --first skips geometries, --before adds the results of a file."""
 import itertools
 import json
 
@@ -41,8 +41,9 @@ def geometries(seed):
         if flops > LARGEST_FLOPS or largest > LARGEST_ARRAY or flops < 1e5:
             continue
         settings = {k: v for k, v in (("stride", stride), ("dilation", dilation), ("groups", groups)) if v > 1}
-        name = f"{n}x{channels}x{size}x{size} to {filters} by {kernel} pad {padding}" + "".join(f" {k} {v}" for k, v in settings.items())
-        yield name, (n, size, channels, filters, kernel, padding, settings)
+        more = "".join(f" {k} {v}" for k, v in settings.items())
+        yield f"{n}x{channels}x{size}x{size} to {filters} by {kernel} pad {padding}{more}", \
+            (n, size, channels, filters, kernel, padding, settings)
 
 
 def main():
@@ -57,19 +58,22 @@ def main():
         convolution = Convolution(*geometry)
         for part in PASSES:
             rows.append({"shape": name, **measure(convolution, part, ("auto",), options.turns, 0.002)})
-    report(rows)
-    finish(options, rows, {part or "all": geometric_mean(r["auto ratio"] for r in rows if part in r["part"]) for part in (*PASSES, "")})
+    finish(options, rows, report(rows))
 
 
 def report(rows, worst=10):
+    """Prints the means and the worst -> the means"""
+    means = {}
     for part in (*PASSES, ""):
         chosen = [r["auto ratio"] for r in rows if part in r["part"]]
-        print(f"{part or 'all passes':16s} {len(chosen)} cases: geometric mean {geometric_mean(chosen):.2f}, least {min(chosen):.2f}, "
-              f"under 0.7: {sum(c < 0.7 for c in chosen)}")
+        means[part or "all passes"] = geometric_mean(chosen)
+        print(f"{part or 'all passes':16s} {len(chosen)} cases: geometric mean {geometric_mean(chosen):.2f}, least "
+              f"{min(chosen):.2f}, under 0.7: {sum(c < 0.7 for c in chosen)}")
     print(f"the worst: {'pass':16s} {'ratio':>6s} {'ours us':>9s} {'theirs':>9s} {'GFLOP/s':>8s}  geometry, kernels")
     for r in sorted(rows, key=lambda r: r["auto ratio"])[:worst]:
         print(f"           {r['part']:16s} {r['auto ratio']:6.2f} {r['auto'] * 1e6:9.1f} {r[r['peer']] * 1e6:9.1f} "
               f"{r['flops'] / r['auto'] / 1e9:8.1f}  {r['shape']}  ({', '.join(r['kernels'])})")
+    return means
 
 
 if __name__ == "__main__":

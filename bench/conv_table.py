@@ -2,9 +2,9 @@
 
     python bench/conv_table.py [--json FILE] [--only "32x32"] [--turns 7]
 
-The time is that of the kernels in a plan, weights packed or transformed inside, images already in the plan's layout; PyTorch's is
-one call on tensors in its layout (NCHW or channels-last, the better of the two), its own reordering inside. GFLOP/s count the
-direct way's operations, so that Winograd may pass the peak, which is measured beside (peak.py)."""
+The time is that of the kernels in a plan, weights packed or transformed inside, images already in the plan's layout; PyTorch's
+is one call on tensors in its layout (NCHW or channels-last, the better of the two), its own reordering inside. GFLOP/s count
+the direct way's operations, so that Winograd may pass the peak, which is measured beside (peak.py)."""
 import statistics
 
 import numpy as np
@@ -44,7 +44,8 @@ def main():
     use_torch()
     limit, rows = peak.gflops(native.get_target(), options.threads) or float("nan"), []
     print(f"peak {limit:.0f} GFLOP/s; times in us; x: the better of PyTorch's two over ours")
-    print(f"{'shape':26s} {'pass':16s} {'direct':>8s} {'auto':>8s}   {'torch':>8s} {'last':>8s} {'direct':>7s} {'of peak':>7s} {'auto':>7s}")
+    print(f"{'shape':26s} {'pass':16s} {'direct':>8s} {'auto':>8s}   {'torch':>8s} {'last':>8s} {'direct':>7s} {'of peak':>7s} "
+          f"{'auto':>7s}")
     for name, shape in NAMED.items():
         if options.only not in name:
             continue
@@ -53,15 +54,16 @@ def main():
             row = {"shape": name, **measure(convolution, part, turns=options.turns)}
             row["share of peak"] = row["flops"] / row["direct"] / 1e9 / limit
             rows.append(row)
-            print(f"{name:26s} {part:16s} {row['direct'] * 1e6:8.0f} {row['auto'] * 1e6:8.0f} {'w' if row['winograd'] else ' '} "
-                  f"{row['torch'] * 1e6:8.0f} {row['torch_last'] * 1e6:8.0f} {row['direct ratio']:6.2f}x {row['share of peak']:7.0%} "
-                  f"{row['auto ratio']:6.2f}x", flush=True)
+            direct, auto, torch, last = (row[engine] * 1e6 for engine in ("direct", "auto", "torch", "torch_last"))
+            print(f"{name:26s} {part:16s} {direct:8.0f} {auto:8.0f} {'w' if row['winograd'] else ' '} {torch:8.0f} {last:8.0f} "
+                  f"{row['direct ratio']:6.2f}x {row['share of peak']:7.0%} {row['auto ratio']:6.2f}x", flush=True)
     summary = {"peak GFLOP/s": limit}
     for algorithm in ("direct", "auto"):
         for part in (*PASSES, ""):
             chosen = [r[f"{algorithm} ratio"] for r in rows if part in r["part"]]
             summary[f"{algorithm} {part or 'all'}"] = geometric_mean(chosen)
-            print(f"{algorithm:7s} {part or 'all passes':16s} geometric mean {geometric_mean(chosen):.2f}, least {min(chosen):.2f}")
+            print(f"{algorithm:7s} {part or 'all passes':16s} geometric mean {geometric_mean(chosen):.2f}, "
+                  f"least {min(chosen):.2f}")
     chosen = [r["auto ratio"] for r in rows if r["winograd"]]
     summary["winograd"] = geometric_mean(chosen)
     print(f"where Winograd runs: geometric mean {geometric_mean(chosen):.2f}")

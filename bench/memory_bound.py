@@ -2,8 +2,8 @@
 
     python bench/memory_bound.py [--json FILE] [--only relu] [--turns 7]
 
-The time is that of the kernels in a plan, images already in its layout (batch norm's backward computes the statistics again, which
-PyTorch is given); of optimizers that of `optimizer.step()`. PyTorch's is the
+The time is that of the kernels in a plan, images already in its layout (batch norm's backward computes the statistics again,
+which PyTorch is given); of optimizers that of `optimizer.step()`. PyTorch's is the
 better of NCHW and channels-last. GB/s count what must be read and written once; of a copy's (peak.py) that of one that moves as
 many bytes."""
 import statistics
@@ -37,15 +37,18 @@ def torch_max_backward(t, x, dy):
     return lambda: backward("max_pool2d_with_indices_backward", dy, x, [2, 2], [2, 2], [0, 0], [1, 1], False, index)
 
 
-# name: (ours on (x, dy), PyTorch's, made of (torch, x, dy), floats read and written an element of x, is dy halved as by a pool?)
+# name: (ours on (x, dy), PyTorch's, made of (torch, x, dy), floats read and written an element of x, is dy half as large?)
 OPS = {
-    "max_pool2d forward": (lambda x, dy: F.max_pool2d(x, 2), lambda t, x, dy: lambda: t.nn.functional.max_pool2d(x, 2), 1.25, False),
+    "max_pool2d forward": (lambda x, dy: F.max_pool2d(x, 2),
+                           lambda t, x, dy: lambda: t.nn.functional.max_pool2d(x, 2), 1.25, False),
     "max_pool2d backward": (lambda x, dy: F.max_pool2d_backward(dy, x, 2), torch_max_backward, 2.25, True),
-    "avg_pool2d forward": (lambda x, dy: F.avg_pool2d(x, 2), lambda t, x, dy: lambda: t.nn.functional.avg_pool2d(x, 2), 1.25, False),
+    "avg_pool2d forward": (lambda x, dy: F.avg_pool2d(x, 2),
+                           lambda t, x, dy: lambda: t.nn.functional.avg_pool2d(x, 2), 1.25, False),
     "avg_pool2d backward": (lambda x, dy: F.avg_pool2d_backward(dy, x, 2), lambda t, x, dy: lambda: backward(
         "avg_pool2d_backward", dy, x, [2, 2], [2, 2], [0, 0], False, True, None), 1.25, True),
     "relu forward": (lambda x, dy: F.relu(x), lambda t, x, dy: lambda: t.relu(x), 2, False),
-    "relu backward": (lambda x, dy: F.relu_backward(dy, x), lambda t, x, dy: lambda: backward("threshold_backward", dy, x, 0), 3, False),
+    "relu backward": (lambda x, dy: F.relu_backward(dy, x),
+                      lambda t, x, dy: lambda: backward("threshold_backward", dy, x, 0), 3, False),
     "softmax forward": (lambda x, dy: F.softmax(x, 1), lambda t, x, dy: lambda: t.softmax(x, 1), 2, False),
     "softmax backward": (lambda x, dy: F.softmax_backward(dy, x, 1), lambda t, x, dy: lambda: backward(
         "_softmax_backward_data", dy, x, 1, t.float32), 3, False),
@@ -55,13 +58,17 @@ OPS = {
 }
 
 
+def op_arrays(size, halved):
+    """x and dy"""
+    rng, (n, c, h, w) = np.random.default_rng(0), IMAGES[size]
+    x = rng.standard_normal((n, c, h, w), np.float32)
+    return x, rng.standard_normal((n, c, h // 2, w // 2) if halved else x.shape, np.float32)
+
+
 def op_functions(name, size, torch):
     """-> {engine: function}, bytes"""
     ours, theirs, traffic, halved = OPS[name]
-    rng, (n, c, h, w) = np.random.default_rng(0), IMAGES[size]
-    x = rng.standard_normal((n, c, h, w), np.float32)
-    dy = rng.standard_normal((n, c, h // 2, w // 2) if halved else x.shape, np.float32)
-    functions = {}
+    (x, dy), functions = op_arrays(size, halved), {}
     functions["ours"], result = prepared(lambda: ours(x, dy))
     for engine, memory in (("torch", torch.contiguous_format), ("torch_last", torch.channels_last)):
         functions[engine] = theirs(torch, *(torch.from_numpy(a).contiguous(memory_format=memory) for a in (x, dy)))
@@ -93,7 +100,7 @@ def main():
                 continue
             functions, moved = (op_functions if name in OPS else optimizer_functions)(name, size, torch)
             time.sleep(0.1)                         # PyTorch's threads spin for a while
-            limit = peak.gbytes(options.threads, int(moved))
+            limit = peak.gbytes(options.threads, int(moved)) or float("nan")
             times = alternate(functions, options.turns)
             peer = better(times, [e for e in functions if e != "ours"])
             row = {"op": name, "size": size, "ratio": ratio(times[peer], times["ours"]), "peer": peer, "bytes": moved}

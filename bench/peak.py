@@ -28,7 +28,8 @@ def library(target):
         return None
     made = ctypes.CDLL(path)
     made.multiply_adds.restype, made.multiply_adds.argtypes = ctypes.c_int64, [ctypes.c_int64, ctypes.c_void_p]
-    made.copy.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64]
+    made.copy.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64]
+    made.copy.restype = None
     return made
 
 
@@ -65,25 +66,29 @@ def gflops(target, threads, rounds=20, count=400_000):
 
 
 def gbytes(threads, moved=1 << 28):
-    """GB/s of a copy that reads and writes `moved` bytes in all (default: more than the caches hold), both counted."""
-    return _gbytes(threads, max(16, (moved // (2 * threads)).bit_length() - 1))
+    """GB/s of a copy that reads and writes `moved` bytes in all (default: more than the caches hold), both counted; None where
+it     cannot be measured."""
+    return _gbytes(threads, max(12, (moved // (2 * threads)).bit_length() - 1))
+
+
+def aligned(size):
+    """An array of so many bytes that begins where a page begins."""
+    block = np.ones(size // 4 + 4096, np.float32)
+    skip = -block.ctypes.data % 4096 // 4
+    return block[skip:skip + size // 4]
 
 
 @functools.cache
 def _gbytes(threads, bits, rounds=10):
-    size, repeats = 1 << bits, 1 << max(0, 24 - bits)
-    pairs = [(np.ones(size // 4, np.float32), np.zeros(size // 4, np.float32)) for _ in range(threads)]
-    to, of = ([a.ctypes.data for a in arrays] for arrays in ([b for _, b in pairs], [a for a, _ in pairs]))
-    lib, best = library("sse2"), 0.0
-
-    def copy(i):
-        for _ in range(repeats):
-            if lib is None:
-                np.copyto(pairs[i][1], pairs[i][0])
-            else:
-                lib.copy(to[i], of[i], size)
+    from fastnn.backend import native
+    lib = library(native.get_target() if native else "sse2")
+    if lib is None:
+        return None
+    size, repeats, best = 1 << bits, 1 << max(0, 26 - bits), 0.0
+    # the copy begins half a page later than the original: their addresses never agree modulo a page
+    pairs = [(aligned(size), aligned(size + 4096)[512:512 + size // 4]) for _ in range(threads)]
     for _ in range(rounds):
-        seconds = at_once(threads, copy)
+        seconds = at_once(threads, lambda i: lib.copy(pairs[i][1].ctypes.data, pairs[i][0].ctypes.data, size, repeats))
         best = max(best, 2 * size * threads * repeats / seconds / 1e9)
     return best
 
@@ -94,4 +99,4 @@ if __name__ == "__main__":
     for name in nn.backend.native.targets() if nn.backend.native else ():
         rates = [gflops(name, n) or float("nan") for n in (count, 1)]
         print(f"{name:7s} {count} threads: {rates[0]:.0f} GFLOP/s, one {rates[1]:.0f}")
-    print(f"copy    {count} threads: {gbytes(count):.1f} GB/s, one {gbytes(1):.1f}")
+    print(f"copy    {count} threads: {gbytes(count) or float('nan'):.1f} GB/s, one {gbytes(1) or float('nan'):.1f}")

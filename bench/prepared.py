@@ -1,5 +1,5 @@
-"""Kernels alone: what a call of fastnn runs, without reading its arrays into the plan's layout and writing its results back, which
-in a network happens at the ends only. Packing or transforming the weight is inside, as it is once a training step."""
+"""Kernels alone: what a call of fastnn runs, without reading its arrays into the plan's layout and writing its results back,
+which in a network happens at the ends only. Packing or transforming the weight is inside, as it is once a training step."""
 import contextlib
 from unittest import mock
 

@@ -62,8 +62,8 @@ def main():
         for part in (*PASSES, ""):
             chosen = [r[f"{algorithm} ratio"] for r in rows if part in r["part"]]
             summary[f"{algorithm} {part or 'all'}"] = geometric_mean(chosen)
-            print(f"{algorithm:7s} {part or 'all passes':16s} geometric mean {geometric_mean(chosen):.2f}, "
-                  f"least {min(chosen):.2f}")
+            least = min(chosen, default=float("nan"))
+            print(f"{algorithm:7s} {part or 'all passes':16s} geometric mean {geometric_mean(chosen):.2f}, least {least:.2f}")
     chosen = [r["auto ratio"] for r in rows if r["winograd"]]
     summary["winograd"] = geometric_mean(chosen)
     print(f"where Winograd runs: geometric mean {geometric_mean(chosen):.2f}")

@@ -129,7 +129,7 @@ def ncnn_prediction(name, rows, folder):
     net.opt.use_fp16_packed = net.opt.use_fp16_storage = net.opt.use_fp16_arithmetic = net.opt.use_bf16_storage = False
     net.load_param(os.path.join(folder, f"{name}.ncnn.param"))
     net.load_model(os.path.join(folder, f"{name}.ncnn.bin"))
-    images = [ncnn.Mat(image) for image in x]
+    images = [ncnn.Mat(image).clone() for image in x]               # a Mat of an array does not keep it alive
 
     def run():
         results = []

@@ -4,6 +4,7 @@
 import json
 import os
 import sys
+import textwrap
 
 README = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "README.md")
 MARKERS = "<!-- speed: made by bench/readme_table.py -->", "<!-- end of speed -->"
@@ -32,9 +33,10 @@ def table(run):
     for name in dict.fromkeys(workload for workload, _ in rows):
         lines.append(f"| {name} | " + " | ".join(cell(rows.get((name, task))) for task in TASKS) + " |")
     versions = ", ".join(f"{PACKAGES[k]} {v}" for k, v in about["versions"].items() if k in PACKAGES)
-    return "\n".join([*lines, "", "fastnn's time, and how many times longer the fastest other library takes (medians, taking
-turns). "                       f"{about['processor']}, {about['threads']} threads on {about['cores']} cores, target
-{about['target']}; "                       f"fastnn {about['fastnn']}, {versions}; {about['date']}."])
+    note = ("fastnn's time, and how many times longer the fastest other library takes (medians, taking turns). "
+            f"{about['processor']}, {about['threads']} threads on {about['cores']} cores, target {about['target']}; "
+            f"fastnn {about['fastnn']}, {versions}; {about['date']}.")
+    return "\n".join([*lines, "", *textwrap.wrap(note, 120)])
 
 
 def replaced(text, between):

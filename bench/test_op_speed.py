@@ -225,6 +225,18 @@ ELEMENTWISE = {
     "leaky_relu forward": (lambda x, dy: F.leaky_relu(x), lambda t, x, dy: t.nn.functional.leaky_relu(x), 2),
     "sigmoid forward": (lambda x, dy: F.sigmoid(x), lambda t, x, dy: t.sigmoid(x), 2),
     "tanh forward": (lambda x, dy: F.tanh(x), lambda t, x, dy: t.tanh(x), 2),
+    "elu forward": (lambda x, dy: F.elu(x), lambda t, x, dy: t.nn.functional.elu(x), 2),
+    "gelu forward": (lambda x, dy: F.gelu(x), lambda t, x, dy: t.nn.functional.gelu(x), 2),
+    "gelu backward": (lambda x, dy: F.gelu_backward(dy, x), lambda t, x, dy: torch_backward("gelu_backward", dy, x), 3),
+    "gelu tanh forward": (lambda x, dy: F.gelu(x, "tanh"), lambda t, x, dy: t.nn.functional.gelu(x, approximate="tanh"), 2),
+    "silu forward": (lambda x, dy: F.silu(x), lambda t, x, dy: t.nn.functional.silu(x), 2),
+    "silu backward": (lambda x, dy: F.silu_backward(dy, x), lambda t, x, dy: torch_backward("silu_backward", dy, x), 3),
+    "softplus forward": (lambda x, dy: F.softplus(x), lambda t, x, dy: t.nn.functional.softplus(x), 2),
+    "binary_cross_entropy_with_logits rows": (
+        lambda x, dy: F.binary_cross_entropy_with_logits(x, dy, reduction="none"),
+        lambda t, x, dy: t.nn.functional.binary_cross_entropy_with_logits(x, dy, reduction="none"), 3),
+    "huber_loss rows": (lambda x, dy: F.huber_loss(x, dy, "none"),
+                        lambda t, x, dy: t.nn.functional.huber_loss(x, dy, "none"), 3),
     "softmax forward": (lambda x, dy: F.softmax(x, 1), lambda t, x, dy: t.softmax(x, 1), 2),
     "softmax backward": (lambda x, dy: F.softmax_backward(dy, x, 1),
                          lambda t, x, dy: torch_backward("_softmax_backward_data", dy, x, 1, t.float32), 3),
@@ -240,11 +252,12 @@ ELEMENTWISE = {
                              lambda t, x, dy: t.nn.functional.interpolate(x, scale_factor=2, mode="bilinear"), 5),
     "batch_norm training": (lambda x, dy: F.batch_norm(x, training=True),
                             lambda t, x, dy: t.nn.functional.batch_norm(x, None, None, training=True), 3),
+    "random_window": (lambda x, dy: F.random_window(x, padding=2, flip=0.5), None, 2),
     "randn_like": (lambda x, dy: F.randn_like(x), lambda t, x, dy: t.randn_like(x), 1),
     "dropout": (lambda x, dy: F.dropout(x, 0.5), lambda t, x, dy: t.nn.functional.dropout(x, 0.5), 2),
     "sum": (lambda x, dy: F.sum(x), lambda t, x, dy: x.sum(), 1),
 }
-RANDOM = ("dropout", "randn_like")                  # their results are their own
+RANDOM = ("dropout", "randn_like", "random_window")                  # their results are their own
 
 
 @engines()
@@ -254,6 +267,8 @@ def test_memory_bound(name, size, engine, measure):
     if engine == "reference" and size == "out of cache":
         pytest.skip("too large for the reference")
     ours, theirs, traffic = ELEMENTWISE[name]
+    if engine == "torch" and theirs is None:
+        pytest.skip("PyTorch has no such function")
     rng = np.random.default_rng(0)
     x, dy = normal(rng, *IMAGES[size]), normal(rng, *IMAGES[size])
     count, (x, dy) = x.size, tensors(engine, x, dy)
@@ -315,7 +330,8 @@ def test_cross_entropy(rows, engine, measure):
 
 # ---- optimizers over many parameters, the mini-batch's way in
 
-OPTIMIZERS = {"SGD": (dict(lr=1e-4), 3), "SGD momentum": (dict(lr=1e-4, momentum=0.9), 5), "Adam": (dict(lr=1e-4), 7)}
+OPTIMIZERS = {"SGD": (dict(lr=1e-4), 3), "SGD momentum": (dict(lr=1e-4, momentum=0.9), 5), "Adam": (dict(lr=1e-4), 7),
+              "RMSprop": (dict(lr=1e-4), 5)}
 
 
 @engines(*[e for e in ENGINES if e in (*TARGETS, "torch")])
@@ -330,7 +346,8 @@ def test_optimizer_step(name, count, engine, measure):
         params = [torch.nn.Parameter(torch.from_numpy(a.copy())) for a in arrays]
         for p in params:
             p.grad = torch.full_like(p, 1e-3)
-        optimizer = getattr(torch.optim, name.split()[0])(params, fused=True, **settings)
+        best = {"foreach" if name == "RMSprop" else "fused": True}
+        optimizer = getattr(torch.optim, name.split()[0])(params, **best, **settings)
     else:
         params = [nn.Parameter(a, name=f"p{i}") for i, a in enumerate(arrays)]
         for p in params:

@@ -11,8 +11,8 @@ from .random import initial_seed, manual_seed
 
 _LATER = {"load": "saving", "load_training_state": "saving", "Input": "model", "Model": "model", "no_grad": "grad", "op": "userop",
           "check_op": "userop", "SGD": "optimizers", "Adam": "optimizers", "AdamW": "optimizers", "RMSprop": "optimizers",
-          "Optimizer": "optimizers", "StepLR": "lr_scheduler", "CosineAnnealingLR": "lr_scheduler", "OneCycleLR": "lr_scheduler",
-          "clip_grad_norm_": "utils", "clip_grad_value_": "utils", "utils": None, "init": None, "lr_scheduler": None,
+          "Optimizer": "optimizers", "StepLR": "lr_scheduler", "CosineAnnealingLR": "lr_scheduler",
+          "OneCycleLR": "lr_scheduler", "clip_grad_norm_": "utils", "clip_grad_value_": "utils", "utils": None, "init": None, "lr_scheduler": None,
           "l1_penalty": "penalties", "l2_penalty": "penalties", "optim": None, "callbacks": None, "datasets": None, "files": None, "layers": None,
           "networks": None}
 

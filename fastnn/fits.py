@@ -32,7 +32,8 @@ PUBLIC = {
 }
 POOLS = {"max_pool2d": ("dilation",), "avg_pool2d": ("count_include_pad",)}
 PER_CHANNEL = {"batch_norm_apply": 1, "batch_norm_statistics": 1}           # inputs after the first are (channels,)
-DRAWN = {"dropout": (), "randn_like": (), "random_window": ("size", "padding", "flip", "degrees")}      # by numbers; arguments of x
+# by numbers drawn: what their public functions take beside x
+DRAWN = {"dropout": (), "randn_like": (), "random_window": ("size", "padding", "flip", "degrees")}
 
 
 def check(op, inputs, attrs, n):

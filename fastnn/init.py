@@ -42,7 +42,8 @@ def calculate_gain(nonlinearity, param=None):
     gains = {"relu": math.sqrt(2), "tanh": 5 / 3, "selu": 3 / 4, **dict.fromkeys(
         ("linear", "sigmoid", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"), 1.0)}
     if nonlinearity not in gains:
-        raise ValueError(f"calculate_gain: unknown nonlinearity {nonlinearity!r}, expected one of {', '.join(gains)}, leaky_relu")
+        raise ValueError(f"calculate_gain: unknown nonlinearity {nonlinearity!r}, expected leaky_relu or one of "
+                         f"{', '.join(gains)}")
     return gains[nonlinearity]
 
 
@@ -89,8 +90,8 @@ def _kaiming_std(where, tensor, a, mode, nonlinearity):
 
 
 def kaiming_uniform_(tensor, a=0.0, mode="fan_in", nonlinearity="leaky_relu"):
-    """Uniform in +-sqrt(3) gain / sqrt(fan) (He et al. 2015). a: the negative slope of "leaky_relu"; mode: "fan_in" or "fan_out";
-    nonlinearity: calculate_gain's."""
+    """Uniform in +-sqrt(3) gain / sqrt(fan) (He et al. 2015). a: the negative slope of "leaky_relu"; mode: "fan_in" or
+    "fan_out"; nonlinearity: calculate_gain's."""
     bound = math.sqrt(3) * _kaiming_std("kaiming_uniform_", tensor, a, mode, nonlinearity)
     return uniform_(tensor, -bound, bound)
 

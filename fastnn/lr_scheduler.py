@@ -1,6 +1,6 @@
-"""Schedules of the learning rate, by PyTorch's names and arguments: by hand `scheduler.step()` after the optimizer's steps of an
-epoch (OneCycleLR: after each); in `fit` the same object as a callback, `callbacks=[nn.StepLR(model.optimizer, 30)]`, which steps by
-itself. A change of the rate compiles nothing anew: it is a number that every step reads.
+"""Schedules of the learning rate, by PyTorch's names and arguments: by hand `scheduler.step()` after the optimizer's steps of
+an epoch (OneCycleLR: after each); in `fit` the same object as a callback, `callbacks=[nn.StepLR(model.optimizer, 30)]`, which
+steps by itself. A change of the rate compiles nothing anew: it is a number that every step reads.
 
 A schedule is a formula of `last_epoch`, how often step was called, and of each group's rate when the schedule was made."""
 import math
@@ -87,8 +87,8 @@ class CosineAnnealingLR(LRScheduler):
 
 class OneCycleLR(LRScheduler):
     """The rate rises from max_lr / div_factor to max_lr during the first pct_start of the steps and falls to initial /
-    final_div_factor in the others, the momentum (or Adam's first beta) the other way round (Smith & Topin, arXiv:1708.07120). One
-    step a batch.
+    final_div_factor in the others, the momentum (or Adam's first beta) the other way round (Smith & Topin, arXiv:1708.07120).
+    One step a batch.
 
     Args: optimizer; max_lr (a number, or one a group); total_steps, or epochs and steps_per_epoch; pct_start=0.3;
     anneal_strategy="cos" or "linear"; cycle_momentum=True, between max_momentum=0.95 and base_momentum=0.85; div_factor=25.0;
@@ -102,8 +102,8 @@ class OneCycleLR(LRScheduler):
             raise ValueError("OneCycleLR: give total_steps, or epochs and steps_per_epoch")
         self.total_steps = int(total_steps if total_steps is not None else epochs * steps_per_epoch)
         if self.total_steps < 1 or not 0 <= pct_start <= 1 or anneal_strategy not in ("cos", "linear"):
-            raise ValueError(f"OneCycleLR: total_steps >= 1, 0 <= pct_start <= 1 and anneal_strategy 'cos' or 'linear' are expected, "
-                             f"got {self.total_steps}, {pct_start!r} and {anneal_strategy!r}")
+            raise ValueError("OneCycleLR: total_steps >= 1, 0 <= pct_start <= 1 and anneal_strategy 'cos' or 'linear' are "
+                             f"expected, got {self.total_steps}, {pct_start!r} and {anneal_strategy!r}")
         self.pct_start, self.anneal_strategy, self.div_factor, self.final_div_factor = (
             pct_start, anneal_strategy, div_factor, final_div_factor)
         self.base_momentum, self.max_momentum = base_momentum, max_momentum
@@ -125,7 +125,8 @@ class OneCycleLR(LRScheduler):
         if step <= top:
             start, stop, share = low, high, step / top if top else 1.0
         else:
-            start, stop, share = high, end, (step - top) / (self.total_steps - 1 - top)
+            rest = self.total_steps - 1 - top
+            start, stop, share = high, end, min(1.0, (step - top) / rest) if rest > 0 else 1.0
         return stop + (start - stop) * ((1 + math.cos(math.pi * share)) / 2 if self.anneal_strategy == "cos" else 1 - share)
 
     def rate(self, base, step):
@@ -143,9 +144,9 @@ class OneCycleLR(LRScheduler):
                 group[self.momentum] = (value, *group["betas"][1:]) if self.momentum == "betas" else value
 
 
-class ReduceLROnPlateau(Callback):
-    """PyTorch's: `step(metric)` multiplies the rates by `factor` when the metric has not got better for more than `patience` calls.
-    (In fit use the callback nn.ReduceLROnPlateau, which has Keras's arguments.)
+class ReduceLROnPlateau:
+    """PyTorch's: `step(metric)` multiplies the rates by `factor` when the metric has not got better for more than `patience`
+    calls. (In fit use the callback nn.ReduceLROnPlateau, which has Keras's arguments.)
 
     Args: optimizer; mode="min" or "max"; factor=0.1; patience=10; threshold=1e-4, how much is better, threshold_mode="rel" (a share
     of the best) or "abs"; cooldown=0: calls to rest after a change; min_lr=0; eps=1e-8: smaller changes are not made."""

@@ -15,9 +15,9 @@ __all__ = ["Optimizer", "SGD", "Adam", "AdamW", "RMSprop"]
 class Optimizer:
     """What optimizers share. A subclass names its `defaults`, its `moments` (arrays kept for each parameter) and its update.
 
-    clipnorm, global_clipnorm, clipvalue (Keras's, at most one; every optimizer takes them): what is done to the gradients before
-    an update, in the compiled step and by hand: each scaled to a norm of at most clipnorm, all together to a norm of at most
-    global_clipnorm, each element held between -clipvalue and clipvalue. The attributes may be changed between steps.
+    clipnorm, global_clipnorm, clipvalue (Keras's, at most one; every optimizer takes them): what is done to the gradients
+    before an update, in the compiled step and by hand: each scaled to a norm of at most clipnorm, all together to a norm of at
+    most global_clipnorm, each element held between -clipvalue and clipvalue. The attributes may be changed between steps.
     param_groups: PyTorch's list of dicts {"params": [...], "lr": ..., ...}, whose numbers may be changed between steps.
     state: {parameter: {name of a moment: Buffer}}. lr, learning_rate: the first group's; setting them sets every group's."""
     op = None                               # the name of the update's op
@@ -503,7 +503,8 @@ class RMSprop(Optimizer):
 
     def _update(self, session, parameter, weight, gradient, moments, numbers):
         given = dict(zip(self.moment_names(self.group_of(parameter)), moments))
-        return graph.OPS[self.op](weight, gradient, *[given.get(n) for n in ("square_avg", "grad_avg", "momentum_buffer")], *numbers)
+        states = [given.get(name) for name in ("square_avg", "grad_avg", "momentum_buffer")]
+        return graph.OPS[self.op](weight, gradient, *states, *numbers)
 
     def advance(self, params):
         for p in params:

@@ -2,8 +2,8 @@
 
     model.compile(loss=lambda y_pred, y_true: F.cross_entropy(y_pred, y_true) + 1e-4 * nn.l2_penalty(model), ...)
 
-The loss that fit and evaluate report holds the penalty, as Keras's does. (A weight decay of the optimizer is another thing: it is
-in no loss, and under Adam does something else.)"""
+The loss that fit and evaluate report holds the penalty, as Keras's does. (A weight decay of the optimizer is another thing: it
+is in no loss, and under Adam does something else.)"""
 from . import functional as F
 from . import graph
 

@@ -129,11 +129,11 @@ class Trainable:
     def compile(self, optimizer="sgd", loss=None, loss_weights=None, metrics=None):
         """Says how the network is trained.
 
-        optimizer="sgd": a name ("sgd", "adam", "adamw", "rmsprop") or an optimizer like nn.SGD(); made without parameters, it gets
-        the model's. loss: a name ("cross_entropy", "nll", "mse", "l1", "huber", "smooth_l1", "binary_cross_entropy",
-        "binary_cross_entropy_with_logits", "hinge", "multi_margin", Keras's names), a loss class like nn.CrossEntropyLoss(), a formula
-        of (y_pred, y_true) that returns one value a row or a scalar, or for several outputs a dict of these by output name with
-        loss_weights (a dict of numbers). metrics: a name ("accuracy", "mse", "mae"), a formula, or a list of them.
+        optimizer="sgd": a name ("sgd", "adam", "adamw", "rmsprop") or an optimizer like nn.SGD(); made without parameters, it
+        gets the model's. loss: a name ("cross_entropy", "nll", "mse", "l1", "huber", "smooth_l1", "binary_cross_entropy",
+        "binary_cross_entropy_with_logits", "hinge", "multi_margin", Keras's names), a loss class like nn.CrossEntropyLoss(), a
+        formula of (y_pred, y_true) that returns one value a row or a scalar, or for several outputs a dict of these by output
+        name with loss_weights (a dict of numbers). metrics: a name ("accuracy", "mse", "mae"), a formula, or a list of them.
         Raises ValueError or TypeError for what it does not know."""
         if loss is None:
             raise ValueError("compile: loss is missing, for example loss=\"cross_entropy\"")

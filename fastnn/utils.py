@@ -44,7 +44,7 @@ def clip_grad_norm_(parameters, max_norm, norm_type=2.0, error_if_nonfinite=Fals
 
 
 def clip_grad_value_(parameters, clip_value):
-    """Holds every element of the gradients of `parameters` (one, or an iterable) between -clip_value and clip_value, in place."""
+    """Holds each element of the gradients of `parameters` (one, or an iterable) between -clip_value and clip_value, in place."""
     value = float(clip_value)
     if not value >= 0:
         raise ValueError(f"clip_grad_value_: clip_value must be >= 0, got {clip_value!r}")

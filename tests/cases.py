@@ -526,8 +526,8 @@ P = weight(37, values=POSITIVE)
 update("rmsprop", "rmsprop", [W, W, P, None, None], RMSPROP)
 update("rmsprop-plain", "rmsprop", [weight(5, 60)] * 2 + [weight(5, 60, values=POSITIVE), None, weight(5, 60)],
        dict(RMSPROP, weight_decay=0.0))
-update("rmsprop-centered", "rmsprop", [weight(5, 60)] * 2 + [weight(5, 60, values=POSITIVE), weight(5, 60, values="probabilities"),
-                                       weight(5, 60)], RMSPROP)
+update("rmsprop-centered", "rmsprop", [weight(5, 60)] * 2 + [weight(5, 60, values=POSITIVE),
+                                                           weight(5, 60, values="probabilities"), weight(5, 60)], RMSPROP)
 STATISTICS = [weight(21), weight(21, values=POSITIVE), count(), weight(21), weight(21, values=POSITIVE)]
 update("batch_norm_update", "batch_norm_update", STATISTICS, {}, momentum=0.25, count=6)
 update("batch_norm_update-average", "batch_norm_update", STATISTICS, {}, momentum=None, count=6)

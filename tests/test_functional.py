@@ -138,8 +138,8 @@ def test_a_loss_knows_its_prediction():
 
 def test_nan_passes_through():
     x = np.array([[np.nan, -1.0, 2.0]], np.float32)
-    for function in (F.relu, F.leaky_relu, F.sigmoid, F.tanh, F.elu, F.gelu, F.silu, F.softplus, F.exp, F.abs, F.sign, lambda a: F.clip(a, 0, 1),
-                     lambda a: F.maximum(a, 0.0), lambda a: F.minimum(0.0, a), lambda a: F.max(a, 1), lambda a: F.min(a, 1)):
+    for function in (F.relu, F.leaky_relu, F.sigmoid, F.tanh, F.elu, F.gelu, F.silu, F.softplus, F.exp, F.abs,
+                     F.sign, lambda a: F.clip(a, 0, 1), lambda a: F.maximum(a, 0.0), lambda a: F.minimum(0.0, a), lambda a: F.max(a, 1), lambda a: F.min(a, 1)):
         assert np.isnan(function(x).ravel()[0])
     image = np.zeros((1, 1, 4, 4), np.float32)
     image[0, 0, 1, 1] = np.nan

@@ -147,8 +147,8 @@ def test_import_time(tmp_path):
 def test_every_public_name_is_there():
     for name in """Sequential Model Module Input Parameter Scalar Residual Concat ModuleList Identity Flatten Reshape Rescaling
             Conv2d Linear MaxPool2d AvgPool2d AdaptiveAvgPool2d BatchNorm1d BatchNorm2d Dropout ReLU LeakyReLU Sigmoid
-            RNN GRU LSTM Tanh Softmax LogSoftmax SGD Adam AdamW RMSprop Loss CrossEntropyLoss NLLLoss MSELoss cross_entropy nll mse
-            load L1Loss SmoothL1Loss HuberLoss BCELoss BCEWithLogitsLoss HingeLoss MultiMarginLoss l1 smooth_l1 huber hinge
+            RNN GRU LSTM Tanh Softmax LogSoftmax SGD Adam AdamW RMSprop Loss CrossEntropyLoss NLLLoss MSELoss cross_entropy nll
+            mse load L1Loss SmoothL1Loss HuberLoss BCELoss BCEWithLogitsLoss HingeLoss MultiMarginLoss l1 smooth_l1 huber hinge
             binary_cross_entropy binary_cross_entropy_with_logits ELU GELU SiLU Softplus
             RandomHorizontalFlip RandomCrop RandomShift RandomRotation
             clip_grad_norm_ clip_grad_value_ StepLR CosineAnnealingLR OneCycleLR init utils l1_penalty l2_penalty

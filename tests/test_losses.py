@@ -99,7 +99,8 @@ def test_bad_arguments():
                           (lambda: nn.CrossEntropyLoss(label_smoothing=2), "label_smoothing"),
                           (lambda: nn.cross_entropy(LOGITS, LABELS, reduction="none"), "cross_entropy: reduction"),
                           (lambda: nn.cross_entropy(LOGITS, LABELS[:5]), "target"),
-                          (lambda: nn.mse(LOGITS, SOFT[:, :3]), "mse"), (lambda: nn.l1(LOGITS, SOFT[0]), "l1_loss: target must"),
+                          (lambda: nn.mse(LOGITS, SOFT[:, :3]), "mse"),
+                          (lambda: nn.l1(LOGITS, SOFT[0]), "l1_loss: target must"),
                           (lambda: nn.huber(LOGITS, SOFT, 0), "delta must be above 0"),
                           (lambda: F.binary_cross_entropy_with_logits(LOGITS, SOFT[:, 0]), "target must have shape"),
                           (lambda: F.multi_margin_loss(LOGITS, LABELS, 3), "p must be 1 or 2"),
@@ -124,7 +125,8 @@ def test_large_logits_and_sure_probabilities():
 
 BINARY = (LABELS % 2).astype(np.int64)
 NAMED = [("mae", nn.L1Loss(), SOFT[:, :1]), ("huber", nn.HuberLoss, SOFT[:, 0]), ("smooth_l1", F.smooth_l1_loss, SOFT[:, :1]),
-         ("binary_crossentropy", nn.BCELoss(), BINARY), ("bce_with_logits", nn.binary_cross_entropy_with_logits, BINARY[:, None]),
+         ("binary_crossentropy", nn.BCELoss(), BINARY),
+         ("bce_with_logits", nn.binary_cross_entropy_with_logits, BINARY[:, None]),
          ("hinge", nn.HingeLoss(), 2 * BINARY - 1), ("squared_hinge", nn.HingeLoss(squared=True), BINARY)]
 
 
@@ -146,7 +148,8 @@ def test_in_compile(name, same, y):
 
 
 def test_several_classes_in_compile():
-    for spec, value in (("hinge", lambda y: F.hinge_loss(y, LABELS)), ("multi_margin", lambda y: F.multi_margin_loss(y, LABELS)),
+    for spec, value in (("hinge", lambda y: F.hinge_loss(y, LABELS)),
+                        ("multi_margin", lambda y: F.multi_margin_loss(y, LABELS)),
                         (nn.MultiMarginLoss(2, 0.5, WEIGHT), lambda y: F.multi_margin_loss(y, LABELS, 2, 0.5, WEIGHT)),
                         (nn.CrossEntropyLoss(reduction="sum"), lambda y: F.cross_entropy(y, LABELS, reduction="sum")),
                         ("categorical_hinge", lambda y: np.mean([max(0, 1 + max(0, *np.delete(r, t)) - r[t]) for r, t in

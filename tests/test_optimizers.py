@@ -217,7 +217,8 @@ def test_arguments():
         (lambda: nn.SGD([p], lr=-1), "SGD: lr must be >= 0, got -1"), (lambda: nn.SGD([p], momentum=-1), "SGD: momentum"),
         (lambda: nn.SGD([p], nesterov=True), "SGD: nesterov=True needs momentum > 0"),
         (lambda: nn.Adam([p], betas=(1.0, 0.9)), "Adam: betas"),
-        (lambda: nn.Adam([p], eps=-1), "Adam: eps"), (lambda: nn.RMSprop([p], alpha=1.5), "RMSprop: alpha"), (lambda: nn.SGD([p, p]), "more than once"),
+        (lambda: nn.Adam([p], eps=-1), "Adam: eps"), (lambda: nn.RMSprop([p], alpha=1.5), "RMSprop: alpha"),
+        (lambda: nn.SGD([p, p]), "more than once"),
         (lambda: nn.SGD([]), "params is empty"),
         (lambda: nn.SGD([{"params": [p], "speed": 1}]), "unknown setting 'speed'"), (lambda: nn.SGD().step(), "no parameters"),
     ]:

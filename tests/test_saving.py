@@ -302,6 +302,14 @@ def test_an_unknown_user_op_is_named(path):
         nn.load(path)
 
 
+def test_activations_with_arguments(path):
+    model = nn.Sequential(nn.Linear(4, 8), nn.ELU(0.7), nn.LeakyReLU(0.3), nn.GELU(), nn.GELU("tanh"), nn.SiLU(), nn.Softplus(3.0))
+    x = np.random.default_rng(0).standard_normal((5, 4)).astype(np.float32)
+    before = model.predict(x)
+    model.save(path)
+    np.testing.assert_array_equal(nn.load(path).predict(x), before)
+
+
 def test_tied_weights_are_saved_once(path):
     model = Tied()
     model.predict(ROWS)

@@ -7,8 +7,8 @@ __all__ = ["RandomCrop"]
 
 
 class RandomCrop(Module):
-    """In training, cuts a window at a random place out of each image with zeros around it; in evaluation the window in the middle
-    of the image (with size that of the image, the image itself). Random numbers as RandomHorizontalFlip's.
+    """In training, cuts a window at a random place out of each image with zeros around it; in evaluation the window in the
+    middle of the image (with size that of the image, the image itself). Random numbers as RandomHorizontalFlip's.
 
     Args: size: an integer or (height, width); padding=0: zeros on each side, an integer or (rows, columns). Shapes: (N, C, H, W) ->
     (N, C, *size). No gradient flows to the input in training."""

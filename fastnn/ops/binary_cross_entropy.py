@@ -9,7 +9,7 @@ import numpy as np
 from ..graph import functions
 from . import _arguments as arguments
 from ._loss import averaged, pair, reduced
-from .elementwise import _apply, _define
+from .elementwise import apply, define
 
 __all__ = ["binary_cross_entropy", "binary_cross_entropy_backward", "binary_cross_entropy_with_logits",
            "binary_cross_entropy_with_logits_backward"]
@@ -19,12 +19,12 @@ def _log(p):
     return functions["maximum"](functions["log"](p), -100.0)
 
 
-_of_probabilities = _define(
+_of_probabilities = define(
     "binary_cross_entropy",
     lambda p, target: -(target * np.maximum(np.log(p), -100) + (1 - target) * np.maximum(np.log1p(-p), -100)),
     lambda dy, p, target, out: (dy * _slope(p, target), dy * (_log(1.0 - p) - _log(p))))
 
-_of_logits = _define(
+_of_logits = define(
     "binary_cross_entropy_with_logits",
     lambda x, target, w: np.log1p(np.exp(-np.abs(x))) * (w * target + (1 - target)) + np.maximum(x, 0) * (1 - target)
     + np.maximum(-x, 0) * (w * target),
@@ -47,11 +47,11 @@ def binary_cross_entropy(x, target, weight=None, reduction="mean"):
     """-(target log x + (1 - target) log(1 - x)), x probabilities and target in [0, 1], the shapes equal (ValueError otherwise).
 
     A logarithm counts as -100 at least. weight: a factor for every element, of a shape that broadcasts to x's. reduction:
-    "mean" over all elements, "sum", or "none" (x's shape). Probabilities outside [0, 1] give NaN. On values gives a value; on arrays a
-    Loss ("none": an array). Source: as torch.nn.functional.binary_cross_entropy."""
+    "mean" over all elements, "sum", or "none" (x's shape). Probabilities outside [0, 1] give NaN. On values gives a value; on
+    arrays a Loss ("none": an array). Source: as torch.nn.functional.binary_cross_entropy."""
     prediction = x
     x, target, weight = pair("binary_cross_entropy", x, target, reduction, weight=weight)
-    terms = _weighted(_apply(_of_probabilities, x=x, target=target), weight)
+    terms = _weighted(apply(_of_probabilities, x=x, target=target), weight)
     return reduced(terms, reduction, prediction, lambda: binary_cross_entropy_backward(x, target, weight, reduction))
 
 
@@ -68,7 +68,7 @@ def binary_cross_entropy_with_logits(x, target, weight=None, reduction="mean", p
     both of shapes that broadcast to x's. reduction, result: as binary_cross_entropy's."""
     prediction = x
     x, target, weight, w = pair("binary_cross_entropy_with_logits", x, target, reduction, weight=weight, pos_weight=pos_weight)
-    terms = _weighted(_apply(_of_logits, x=x, target=target, pos_weight=1.0 if w is None else w), weight)
+    terms = _weighted(apply(_of_logits, x=x, target=target, pos_weight=1.0 if w is None else w), weight)
     return reduced(terms, reduction, prediction,
                    lambda: binary_cross_entropy_with_logits_backward(x, target, weight, reduction, w))
 

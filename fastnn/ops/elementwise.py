@@ -16,7 +16,7 @@ def _spec(*operands):
     return Spec(next((s.shape for s in operands if s.shape), ()), dtype)
 
 
-def _define(name, formula, gradient, opcode=None):
+def define(name, formula, gradient, opcode=None):
     """An elementwise op. The formula is NumPy's; the gradient gives values, one an operand; numbers get none."""
     def reference(*operands):
         arrays = [a for a in operands if isinstance(a, np.ndarray) and a.ndim]
@@ -40,7 +40,7 @@ def _define(name, formula, gradient, opcode=None):
     return made
 
 
-def _apply(made, **operands):
+def apply(made, **operands):
     """Checks the operands, makes their shapes equal and applies the op; constants alone are computed here."""
     given = broadcast(made.name, *arguments.floats(made.name, numbers=True, **operands))
     numbers = [arguments.constant_number(x) for x in given]
@@ -49,26 +49,26 @@ def _apply(made, **operands):
     return made(*given)
 
 
-_add = _define("add", lambda a, b: a + b, lambda dy, a, b, out: (dy, dy))
-_sub = _define("sub", lambda a, b: a - b, lambda dy, a, b, out: (dy, -dy))
-_mul = _define("mul", lambda a, b: a * b, lambda dy, a, b, out: (dy * b, dy * a))
-_div = _define("div", lambda a, b: np.true_divide(a, b), lambda dy, a, b, out: (dy / b, -(dy * out / b)))
-_pow = _define("pow", lambda a, b: np.power(a, b), lambda *given: _pow_gradient(*given))
-_neg = _define("neg", lambda x: -x, lambda dy, x, out: (-dy,))
-_exp = _define("exp", np.exp, lambda dy, x, out: (dy * out,))
-_log = _define("log", np.log, lambda dy, x, out: (dy / x,))
-_sqrt = _define("sqrt", np.sqrt, lambda dy, x, out: (dy / (out * 2.0),))
-_abs = _define("abs", np.abs, lambda dy, x, out: (dy * sign(x),))
-_square = _define("square", np.square, lambda dy, x, out: (dy * (x * 2.0),))
-_reciprocal = _define("reciprocal", lambda x: 1 / x, lambda dy, x, out: (-(dy * square(out)),))
-_sign = _define("sign", np.sign, None)
-_gt = _define("gt", lambda a, b: a > b, None)
-_ge = _define("ge", lambda a, b: a >= b, None)
-_lt = _define("lt", lambda a, b: a < b, None)
-_le = _define("le", lambda a, b: a <= b, None)
-_eq = _define("eq", lambda a, b: a == b, None)
-_ne = _define("ne", lambda a, b: a != b, None)
-_where = _define("where", lambda condition, a, b: np.where(condition, a, b),
+_add = define("add", lambda a, b: a + b, lambda dy, a, b, out: (dy, dy))
+_sub = define("sub", lambda a, b: a - b, lambda dy, a, b, out: (dy, -dy))
+_mul = define("mul", lambda a, b: a * b, lambda dy, a, b, out: (dy * b, dy * a))
+_div = define("div", lambda a, b: np.true_divide(a, b), lambda dy, a, b, out: (dy / b, -(dy * out / b)))
+_pow = define("pow", lambda a, b: np.power(a, b), lambda *given: _pow_gradient(*given))
+_neg = define("neg", lambda x: -x, lambda dy, x, out: (-dy,))
+_exp = define("exp", np.exp, lambda dy, x, out: (dy * out,))
+_log = define("log", np.log, lambda dy, x, out: (dy / x,))
+_sqrt = define("sqrt", np.sqrt, lambda dy, x, out: (dy / (out * 2.0),))
+_abs = define("abs", np.abs, lambda dy, x, out: (dy * sign(x),))
+_square = define("square", np.square, lambda dy, x, out: (dy * (x * 2.0),))
+_reciprocal = define("reciprocal", lambda x: 1 / x, lambda dy, x, out: (-(dy * square(out)),))
+_sign = define("sign", np.sign, None)
+_gt = define("gt", lambda a, b: a > b, None)
+_ge = define("ge", lambda a, b: a >= b, None)
+_lt = define("lt", lambda a, b: a < b, None)
+_le = define("le", lambda a, b: a <= b, None)
+_eq = define("eq", lambda a, b: a == b, None)
+_ne = define("ne", lambda a, b: a != b, None)
+_where = define("where", lambda condition, a, b: np.where(condition, a, b),
                  lambda dy, condition, a, b, out: (None, where(condition, dy, 0.0), where(condition, 0.0, dy)))
 
 
@@ -91,28 +91,28 @@ def _extreme_gradient(wins):
     return gradient
 
 
-_maximum = _define("maximum", np.maximum, _extreme_gradient(lambda a, b: gt(a, b)))
-_minimum = _define("minimum", np.minimum, _extreme_gradient(lambda a, b: lt(a, b)))
+_maximum = define("maximum", np.maximum, _extreme_gradient(lambda a, b: gt(a, b)))
+_minimum = define("minimum", np.minimum, _extreme_gradient(lambda a, b: lt(a, b)))
 
 
 def add(a, b):
     """a + b. Arrays, values or numbers; shapes broadcast as NumPy's (else ValueError)."""
-    return _apply(_add, a=a, b=b)
+    return apply(_add, a=a, b=b)
 
 
 def sub(a, b):
     """a - b, broadcasting."""
-    return _apply(_sub, a=a, b=b)
+    return apply(_sub, a=a, b=b)
 
 
 def mul(a, b):
     """a * b, broadcasting."""
-    return _apply(_mul, a=a, b=b)
+    return apply(_mul, a=a, b=b)
 
 
 def div(a, b):
     """a / b, broadcasting; division by zero gives inf or NaN."""
-    return _apply(_div, a=a, b=b)
+    return apply(_div, a=a, b=b)
 
 
 def pow(a, b):
@@ -120,11 +120,11 @@ def pow(a, b):
     negative a give NaN."""
     exponent = arguments.constant_number(b)
     if exponent is None or arguments.constant_number(a) is not None:
-        return _apply(_pow, a=a, b=b)
+        return apply(_pow, a=a, b=b)
     if exponent == 0.5:
         return sqrt(a)
     if exponent != int(exponent) or builtins_abs(exponent) > 1 << 20:
-        return _apply(_pow, a=a, b=b)
+        return apply(_pow, a=a, b=b)
     if exponent < 0:
         return reciprocal(pow(a, -exponent))
     return _whole_power(arguments.check_float("pow", "a", a), int(exponent))
@@ -144,22 +144,22 @@ def _whole_power(a, exponent):
 
 def neg(x):
     """-x."""
-    return _apply(_neg, x=x)
+    return apply(_neg, x=x)
 
 
 def exp(x):
     """e ** x."""
-    return _apply(_exp, x=x)
+    return apply(_exp, x=x)
 
 
 def log(x):
     """The natural logarithm: -inf at 0, NaN below."""
-    return _apply(_log, x=x)
+    return apply(_log, x=x)
 
 
 def sqrt(x):
     """The square root: NaN below 0; the gradient at 0 is inf."""
-    return _apply(_sqrt, x=x)
+    return apply(_sqrt, x=x)
 
 
 builtins_abs = abs
@@ -167,32 +167,32 @@ builtins_abs = abs
 
 def abs(x):
     """|x|, with gradient 0 at 0."""
-    return _apply(_abs, x=x)
+    return apply(_abs, x=x)
 
 
 def square(x):
     """x * x."""
-    return _apply(_square, x=x)
+    return apply(_square, x=x)
 
 
 def reciprocal(x):
     """1 / x."""
-    return _apply(_reciprocal, x=x)
+    return apply(_reciprocal, x=x)
 
 
 def sign(x):
     """-1, 0 or 1 by the sign of x (NaN stays), without gradient."""
-    return _apply(_sign, x=x)
+    return apply(_sign, x=x)
 
 
 def maximum(a, b):
     """The larger, NaN where one is; broadcasting. Equal operands share the gradient."""
-    return _apply(_maximum, a=a, b=b)
+    return apply(_maximum, a=a, b=b)
 
 
 def minimum(a, b):
     """The smaller, NaN where one is; broadcasting. Equal operands share the gradient."""
-    return _apply(_minimum, a=a, b=b)
+    return apply(_minimum, a=a, b=b)
 
 
 def clip(x, min=None, max=None):
@@ -208,34 +208,34 @@ clamp = clip
 
 def where(condition, a, b):
     """a where condition is not 0, else b; broadcasting. The condition gets no gradient."""
-    return _apply(_where, condition=condition, a=a, b=b)
+    return apply(_where, condition=condition, a=a, b=b)
 
 
 def gt(a, b):
     """1.0 where a > b, else 0.0; broadcasting. Comparisons have no gradient."""
-    return _apply(_gt, a=a, b=b)
+    return apply(_gt, a=a, b=b)
 
 
 def ge(a, b):
     """1.0 where a >= b, else 0.0; broadcasting."""
-    return _apply(_ge, a=a, b=b)
+    return apply(_ge, a=a, b=b)
 
 
 def lt(a, b):
     """1.0 where a < b, else 0.0; broadcasting."""
-    return _apply(_lt, a=a, b=b)
+    return apply(_lt, a=a, b=b)
 
 
 def le(a, b):
     """1.0 where a <= b, else 0.0; broadcasting."""
-    return _apply(_le, a=a, b=b)
+    return apply(_le, a=a, b=b)
 
 
 def eq(a, b):
     """1.0 where a == b, else 0.0; broadcasting."""
-    return _apply(_eq, a=a, b=b)
+    return apply(_eq, a=a, b=b)
 
 
 def ne(a, b):
     """1.0 where a != b, else 0.0; broadcasting."""
-    return _apply(_ne, a=a, b=b)
+    return apply(_ne, a=a, b=b)

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..graph import functions
 from . import _arguments as arguments
-from .elementwise import _apply, _define
+from .elementwise import apply, define
 
 __all__ = ["gelu", "gelu_backward"]
 ROOT, CUBE = math.sqrt(2 / math.pi), 0.044715
@@ -40,12 +40,12 @@ def _tanh_bend(x):
     return (1.0 - t * t) * (inner + x * (x * (3 * ROOT * CUBE) - t * inner * inner))
 
 
-_gelu = _define("gelu", lambda x: x * _phi(x), lambda dy, x, out: (_gelu_backward(dy, x),))
-_gelu_backward = _define("gelu_backward", lambda dy, x: dy * _slope(x),
+_gelu = define("gelu", lambda x: x * _phi(x), lambda dy, x, out: (_gelu_backward(dy, x),))
+_gelu_backward = define("gelu_backward", lambda dy, x: dy * _slope(x),
                          lambda ddx, dy, x, out: (_gelu_backward(ddx, x), ddx * dy * _bend(x)))
-_gelu_tanh = _define("gelu_tanh", lambda x: 0.5 * x * (1 + np.tanh(ROOT * (x + CUBE * x ** 3))),
+_gelu_tanh = define("gelu_tanh", lambda x: 0.5 * x * (1 + np.tanh(ROOT * (x + CUBE * x ** 3))),
                      lambda dy, x, out: (_gelu_tanh_backward(dy, x),))
-_gelu_tanh_backward = _define("gelu_tanh_backward", lambda dy, x: dy * _tanh_slope(x),
+_gelu_tanh_backward = define("gelu_tanh_backward", lambda dy, x: dy * _tanh_slope(x),
                               lambda ddx, dy, x, out: (_gelu_tanh_backward(ddx, x), ddx * dy * _tanh_bend(x)))
 
 
@@ -57,7 +57,7 @@ def _check(name, approximate):
 
 def gelu(x, approximate="none"):
     """x Phi(x), any shape; approximate="tanh": the formula by tanh."""
-    return _apply(_gelu_tanh if _check("gelu", approximate) else _gelu, x=arguments.check_float("gelu", "x", x))
+    return apply(_gelu_tanh if _check("gelu", approximate) else _gelu, x=arguments.check_float("gelu", "x", x))
 
 
 def gelu_backward(grad_output, x, approximate="none"):
@@ -65,4 +65,4 @@ def gelu_backward(grad_output, x, approximate="none"):
     made = _gelu_tanh_backward if _check("gelu_backward", approximate) else _gelu_backward
     grad_output, x = arguments.floats("gelu_backward", grad_output=grad_output, x=x)
     arguments.check_shape("gelu_backward", "grad_output", grad_output, x.shape, ", as x")
-    return _apply(made, grad_output=grad_output, x=x)
+    return apply(made, grad_output=grad_output, x=x)

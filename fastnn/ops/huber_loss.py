@@ -4,7 +4,7 @@ import numpy as np
 
 from ..graph import functions
 from ._loss import averaged, pair, positive, reduced
-from .elementwise import _apply, _define
+from .elementwise import apply, define
 from .l1_loss import l1_loss, l1_loss_backward
 
 __all__ = ["huber_loss", "huber_loss_backward", "smooth_l1_loss", "smooth_l1_loss_backward"]
@@ -19,7 +19,7 @@ def _slope(d, delta):
     return functions["clip"](d, -delta, delta)
 
 
-_huber = _define("huber", _formula, lambda dy, d, delta, out: (dy * _slope(d, delta), None))
+_huber = define("huber", _formula, lambda dy, d, delta, out: (dy * _slope(d, delta), None))
 
 
 def huber_loss(x, target, reduction="mean", delta=1.0):
@@ -53,7 +53,7 @@ def smooth_l1_loss_backward(x, target, reduction="mean", beta=1.0):
 def _loss(name, x, target, reduction, delta, scale):
     prediction = x
     x, target = pair(name, x, target, reduction)
-    terms = _scaled(_apply(_huber, difference=functions["sub"](x, target), delta=delta), scale)
+    terms = _scaled(apply(_huber, difference=functions["sub"](x, target), delta=delta), scale)
     return reduced(terms, reduction, prediction, lambda: _backward(name, x, target, reduction, delta, scale))
 
 

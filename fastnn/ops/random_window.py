@@ -77,11 +77,11 @@ def _(emit, x, seed, step, out, *, size, padding, flip, degrees, stream, images)
 def random_window(x, size=None, padding=0, flip=0.0, degrees=0.0, *, seed=None, step=None):
     """A window of every image at a random place: (N, C, H, W) -> (N, C, *size).
 
-    size: an integer or (height, width); None: x's. padding: zeros around the image among which the window may lie, an integer or
-    (rows, columns). flip: the probability of mirroring left and right. degrees: the window is turned about the image's middle by
-    an angle from -degrees to degrees (at most 180), bilinear, zeros outside. No gradient flows to x. seed, step: integers that,
-    with the number of the image, decide; by default a new draw from the generator that manual_seed sets (on values: read at every
-    run). Raises ValueError where the window is larger than the padded image."""
+    size: an integer or (height, width); None: x's. padding: zeros around the image among which the window may lie, an integer
+    or (rows, columns). flip: the probability of mirroring left and right. degrees: the window is turned about the image's
+    middle by an angle from -degrees to degrees (at most 180), bilinear, zeros outside. No gradient flows to x. seed, step:
+    integers that, with the number of the image, decide; by default a new draw from the generator that manual_seed sets (on
+    values: read at every run). Raises ValueError where the window is larger than the padded image."""
     x = arguments.check_float("random_window", "x", x)
     arguments.check_ndim("random_window", "x", x, (4,), "(N, channels, height, width)")
     size = tuple(x.shape[2:]) if size is None else arguments.integers("random_window", "size", size, 2, 1)

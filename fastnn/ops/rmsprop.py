@@ -1,5 +1,5 @@
-"""RMSprop, as in PyTorch. Source: Tieleman and Hinton, lecture 6.5 of Neural networks for machine learning, 2012; centred: Graves,
-arXiv:1308.0850."""
+"""RMSprop, as in PyTorch. Source: Tieleman and Hinton, lecture 6.5 of Neural networks for machine learning, 2012; centred:
+Graves, arXiv:1308.0850."""
 import numpy as np
 
 from ..graph import op

@@ -3,7 +3,7 @@ import numpy as np
 
 from ..graph import functions
 from . import _arguments as arguments
-from .elementwise import _apply, _define
+from .elementwise import apply, define
 
 __all__ = ["silu", "silu_backward"]
 
@@ -26,18 +26,18 @@ def _bend(x):
     return s * (1.0 - s) * (2.0 + x * (1.0 - 2.0 * s))
 
 
-_silu = _define("silu", lambda x: x * _sigmoid(x), lambda dy, x, out: (_silu_backward(dy, x),))
-_silu_backward = _define("silu_backward", lambda dy, x: dy * _slope(x),
+_silu = define("silu", lambda x: x * _sigmoid(x), lambda dy, x, out: (_silu_backward(dy, x),))
+_silu_backward = define("silu_backward", lambda dy, x: dy * _slope(x),
                          lambda ddx, dy, x, out: (_silu_backward(ddx, x), ddx * dy * _bend(x)))
 
 
 def silu(x, inplace=False):
     """x sigmoid(x), any shape. inplace: accepted for PyTorch's sake, no effect."""
-    return _apply(_silu, x=arguments.check_float("silu", "x", x))
+    return apply(_silu, x=arguments.check_float("silu", "x", x))
 
 
 def silu_backward(grad_output, x):
     """The gradient of silu: grad_output s (1 + x (1 - s)), s = sigmoid(x)."""
     grad_output, x = arguments.floats("silu_backward", grad_output=grad_output, x=x)
     arguments.check_shape("silu_backward", "grad_output", grad_output, x.shape, ", as x")
-    return _apply(_silu_backward, grad_output=grad_output, x=x)
+    return apply(_silu_backward, grad_output=grad_output, x=x)

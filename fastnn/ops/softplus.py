@@ -4,11 +4,11 @@ import numpy as np
 from ..graph import functions
 from . import _arguments as arguments
 from ._loss import positive
-from .elementwise import _apply, _define
+from .elementwise import apply, define
 
 __all__ = ["softplus", "softplus_backward"]
 
-_softplus = _define("softplus", lambda x: np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))),
+_softplus = define("softplus", lambda x: np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))),
                     lambda dy, x, out: (dy * functions["sigmoid"](x),))
 
 
@@ -17,8 +17,8 @@ def softplus(x, beta=1.0, threshold=20.0):
     max(x, 0) + log1p(e^-|x|), overflows nowhere and needs none."""
     x, beta = arguments.check_float("softplus", "x", x), positive("softplus", "beta", beta)
     if beta == 1.0:
-        return _apply(_softplus, x=x)
-    return functions["mul"](_apply(_softplus, x=functions["mul"](x, beta)), 1.0 / beta)
+        return apply(_softplus, x=x)
+    return functions["mul"](apply(_softplus, x=functions["mul"](x, beta)), 1.0 / beta)
 
 
 def softplus_backward(grad_output, x, beta=1.0, threshold=20.0):

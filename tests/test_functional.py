@@ -103,7 +103,7 @@ def test_batch_norm_backward(training):
 LOSSES = [("cross_entropy", normal(4, 5), np.array([1, -100, 0, 4]), dict(weight=RNG.uniform(1, 2, 5), label_smoothing=0.1)),
           ("cross_entropy", normal(4, 5), RNG.uniform(0, 1, (4, 5)), {}), ("cross_entropy", normal(5), np.array(2), {}),
           ("nll_loss", normal(4, 5), np.array([1, -100, 0, 4]), dict(weight=RNG.uniform(1, 2, 5))),
-          ("nll_loss", normal(4, 5), np.array([1, 2, 0, 4]), {}), ("mse_loss", normal(4, 5), normal(4, 5), {}),
+          ("nll_loss", normal(4, 5), np.array([1, 2, 0, 4]), {}), ("nll_loss", normal(5), np.array(2), {}), ("mse_loss", normal(4, 5), normal(4, 5), {}),
           ("l1_loss", normal(4, 5), normal(4, 5), {}), ("huber_loss", normal(4, 5), normal(4, 5), dict(delta=0.7)),
           ("smooth_l1_loss", normal(4, 5), normal(4, 5), dict(beta=0.5)),
           ("smooth_l1_loss", normal(4, 5), normal(4, 5), dict(beta=0)),

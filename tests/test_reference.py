@@ -481,6 +481,7 @@ for _id, _x, _t, _a in (
     case(f"cross_entropy-{_id}", _function, naive_cross_entropy(**_a), normal(*_x), _t)
 case("cross_entropy-one", F.cross_entropy, lambda x, t: naive_cross_entropy()(x[None], t[None]), normal(5), np.array(3))
 case("nll_loss", lambda x, t: F.nll_loss(x, t), naive_nll(), normal(4, 5), IGNORED)
+case("nll_loss-one", F.nll_loss, lambda x, t: naive_nll()(x[None], t[None]), normal(5), np.array(3))
 case("nll_loss-weight", lambda x, t: F.nll_loss(x, t, WEIGHT), naive_nll(WEIGHT), normal(2, 5, 3), labels(5, 2, 3))
 case("mse_loss", F.mse_loss, lambda x, t: np.array(sum(each(lambda a, b: (a - b) ** 2)(x, t).ravel()) / 12), X, Y)
 case("mse_loss-sum", lambda x, t: F.mse_loss(x, t, "sum"),

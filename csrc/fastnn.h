@@ -112,7 +112,8 @@ conv2d_pack  weights for LANES 1 in the order that conv2d_forward wants: its own
 winograd_forward   conv2d_forward of a 3x3 kernel, stride 1, dilation 1, groups 1, by Winograd's F(4x4, 3x3) (points, transforms
             and their order in winograd_transform.h). packed: winograd_pack's result. The product over channels is one FMA chain
             from +0 a block of 128 channels (64 where there are more than 128), block sums added ascending; then the output
-            transform, bias, scale, residual, ReLU, mask. Padding may be negative. Channels and both widths are at most 1024 (a row
+            transform, bias, scale, residual, ReLU, mask. pool: then max_pool2d of 2x2, stride 2, whose result y is (no
+            residual or mask then). Padding may be negative. Channels and both widths are at most 1024 (a row
             of one image must fit scratch). One non-finite input may spoil its tiles, of 4x4 outputs, in all filters.
             The gradient by the input is the same kernel: x is dy, y is dx, channels and filters are exchanged, the weight is
             flipped, and the padding is 2 less the forward's.

@@ -110,7 +110,7 @@ def _constant_beside(item, value):
     return float(number) if number is not None and not isinstance(number, Batch) else None
 
 
-ENDS = ("norm", "residual", "relu", "mask")       # what a kernel may do to its results before it stores them, in this order
+ENDS = ("norm", "residual", "relu", "mask", "pool")     # what a kernel may do to its results before it stores them, in order
 
 
 def ends(item):
@@ -122,7 +122,15 @@ def ends(item):
         return [("relu", item.inputs[0], 1)]
     if item.op.name == "batch_norm_apply" and not item.attrs["training"] and all(map(is_parameter, item.inputs[1:])):
         return [("norm", item.inputs[0], (*item.inputs[1:], item.attrs["eps"]))]
+    if item.op.name == "max_pool2d" and item.attrs["kernel"] == item.attrs["stride"] == (2, 2) and \
+            (item.attrs["padding"], item.attrs["dilation"]) == ((0, 0), (1, 1)) and not _is_rounded_up(item):
+        return [("pool", item.inputs[0], 1)]
     return [("mask", *item.inputs)] if item.op.name == "relu_backward" else []
+
+
+def _is_rounded_up(pool):
+    """Does a window reach beyond the image (ceil_mode)?"""
+    return any(2 * out > size for out, size in zip(pool.attrs["out_size"], pool.inputs[0].shape[2:]))
 
 
 def is_parameter(value):
@@ -138,8 +146,8 @@ def unshaped(value):
 
 
 def fuse_ends(items, kept):
-    """Batch norm by running statistics, the addition of a residual, ReLU, and the mask of ReLU's gradient move into the kernel
-    that makes their operand, and it moves to their place, where the other operand is there too."""
+    """Batch norm by running statistics, the addition of a residual, ReLU, the mask of ReLU's gradient, and max pooling of 2x2
+    move into the kernel that makes their operand, and it moves to their place, where the other operand is there too."""
     readers = uses(items, kept)
     maker = {v: item for item in items for v in item.outputs}
     position = {id(item): i for i, item in enumerate(items)}
@@ -148,7 +156,8 @@ def fuse_ends(items, kept):
         for name, value, argument in ends(item):
             first = maker.get(value)
             if first and name in takes(first.op) and len(readers[value]) == 1 and is_rows(value) and \
-                    not any(n in first.extra for n in ENDS[ENDS.index(name):]):
+                    not any(n in first.extra for n in ENDS[ENDS.index(name):]) and \
+                    not (name == "pool" and "residual" in first.extra):
                 first.extra[name], first.outputs = argument, list(item.outputs)
                 gone.add(id(item))
                 maker[item.outputs[0]] = first

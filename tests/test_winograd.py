@@ -55,7 +55,7 @@ class Layer:
         given, u = grouped(x, lanes), self.packed(flip, target)
         y = np.full((len(given), filters * out[0] * out[1], lanes), np.nan, np.float32)
         args = pack("winograd_forward", y=(y.ctypes.data, y[0].size), x=(given.ctypes.data, given[0].size),
-                    packed=u.ctypes.data, bias=None if bias is None else bias.ctypes.data, residual=None, relu=0,
+                    packed=u.ctypes.data, bias=None if bias is None else bias.ctypes.data, residual=None, relu=0, pool=0,
                     channels=x.shape[1], height=x.shape[2], width=x.shape[3], filters=filters,
                     out_height=out[0], out_width=out[1], padding=padding)
         spoil_scratch()

@@ -138,6 +138,19 @@ static void winograd_batch_product(const winograd_plan *p, int64_t filter, int64
         }
 }
 
+/* Rows k of two pooled ones of a tile, of which `value` holds the first (r 0) or second line of each window. y: of one filter. */
+INLINE void winograd_pool_rows(const winograd_forward_args *a, float *y, int64_t top, int64_t left, vf value[2][4], const int r) {
+    const int64_t width = a->out_width / 2, rows = a->out_height / 2 - top / 2, columns = width - left / 2;
+    float *at = y + (top / 2 * width + left / 2) * IMAGES;
+    UNROLL for (int k = 0; k < 2; k++)
+        UNROLL for (int q = 0; q < 2; q++) {
+            if (k >= rows || q >= columns) continue;
+            float *to = at + (k * width + q) * IMAGES;
+            const vf first = r ? winograd_larger(vf_load(to), value[k][2 * q]) : value[k][2 * q];
+            vf_store(to, winograd_larger(first, value[k][2 * q + 1]));
+        }
+}
+
 /* y of one filter in so many tiles, with the epilogue: their rows r and r + 2, each from left to right as it lies in memory.
    m: element 0. */
 INLINE void winograd_batch_rows(const winograd_plan *p, int64_t tile, int64_t tiles, int64_t filter, const float *m,
@@ -164,9 +177,12 @@ INLINE void winograd_batch_rows(const winograd_plan *p, int64_t tile, int64_t ti
                     if (g->residual) value = value + vf_load(g->residual + line + q * IMAGES);
                     if (a->relu) value = vf_masked(value, value);
                     if (g->mask) value = vf_masked(value, vf_load(g->mask + line + q * IMAGES));
-                    vf_store(g->y + line + q * IMAGES, value);
+                    if (a->pool) out[k][q] = value;
+                    else vf_store(g->y + line + q * IMAGES, value);
                 }
             }
+            if (a->pool)
+                winograd_pool_rows(a, g->y + filter * (a->out_height / 2) * (a->out_width / 2) * IMAGES + piece, top, left, out, r);
         }
     }
 }

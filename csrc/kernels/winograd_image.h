@@ -150,6 +150,41 @@ static void winograd_image_pixels(const winograd_forward_args *a, const float *s
     }
 }
 
+/* The same of max-pooled pixels: 2x2 of each tile, with bias, scale and ReLU before, filters in the lanes. */
+static void winograd_image_pool(const winograd_image_plan *q, const rectangle *at, int64_t filter, const float *m,
+                                const winograd_rows *g) {
+    const winograd_forward_args *a = q->p.a;
+    const int64_t top = at->line * 2, left = at->cell * 2, width = at->cells * 2;
+    winograd_forward_args pooled = {.filters = a->filters, .out_height = a->out_height / 2, .out_width = a->out_width / 2};
+    for (int piece = 0; piece < 16; piece += VF) {
+        const int64_t some = larger(0, a->filters - filter - piece);
+        const vf bias = a->bias ? vf_load_run((const float *)a->bias + filter + piece, some) : vf_set1(-0.0f);
+        const vf scale = a->scale ? vf_load_run((const float *)a->scale + filter + piece, some) : vf_set1(1.0f);
+        const vf shift = a->scale ? vf_load_run((const float *)a->shift + filter + piece, some) : vf_set1(-0.0f);
+        for (int64_t t = 0; t < at->lines * at->cells; t++) {
+            vf best[2][2];
+            UNROLL for (int r = 0; r < 2; r++) {
+                vf out[2][4];
+                winograd_output_rows(m + t * q->m_tile + piece, q->p.m_step, r, out);
+                UNROLL for (int k = 0; k < 2; k++)
+                    UNROLL for (int i = 0; i < 4; i++) {
+                        vf value = out[k][i] + bias;
+                        if (a->scale) value = vf_fma(value, scale, shift);
+                        if (a->relu) value = vf_masked(value, value);
+                        best[k][i / 2] = r + i % 2 ? winograd_larger(best[k][i / 2], value) : value;
+                    }
+            }
+            float *pixel = q->strip + (t / at->cells * 2 * width + t % at->cells * 2) * 16 + piece;
+            UNROLL for (int k = 0; k < 2; k++)
+                UNROLL for (int i = 0; i < 2; i++) vf_store(pixel + (k * width + i) * 16, best[k][i]);
+        }
+    }
+    const int64_t rows = smaller(at->lines * 2, pooled.out_height - top), columns = smaller(width, pooled.out_width - left);
+    for (int64_t r = 0; r < rows; r++)
+        winograd_image_pixels(&pooled, q->strip + r * width * 16, filter, columns, g,
+                              (filter * pooled.out_height + top + r) * pooled.out_width + left);
+}
+
 static void winograd_image_output(const winograd_image_plan *q, const rectangle *at, int64_t filter, const float *m,
                                   const winograd_rows *g) {
     const winograd_forward_args *a = q->p.a;
@@ -188,7 +223,7 @@ static void winograd_image(const winograd_forward_args *a, const job *j) {
                 const int64_t count = smaller(q.p.filters, filters.end - f);
                 winograd_image_products(&q, f, count, at.lines * at.cells);
                 for (int64_t i = 0; i < count; i += 16)
-                    winograd_image_output(&q, &at, f + i, q.p.m + i, &g);
+                    (a->pool ? winograd_image_pool : winograd_image_output)(&q, &at, f + i, q.p.m + i, &g);
             }
         }
 }

@@ -50,24 +50,33 @@ def _(dy, x, weight, bias, out, **attrs):
 
 @_conv2d.lower
 def _(emit, x, weight, bias, out, *, stride, padding, dilation, groups, algorithm="auto", relu=0,
-      residual=None, norm=None):
-    sizes = _sizes(emit, x, out, weight.shape[2:], stride, padding, dilation, groups)
+      residual=None, norm=None, pool=0):
+    size = _out_size(x.shape[2:], weight.shape[2:], stride, padding, dilation)
+    sizes = _sizes(emit, x, (emit.shape(out)[1], *size), weight.shape[2:], stride, padding, dilation, groups)
     scale, shift = batch_norm_coefficients(emit, *norm) if norm else (None, None)
     ends = dict(bias=bias, scale=scale, shift=shift, relu=relu)
     if algorithm == "auto" and _is_winograd(sizes, sizes["out_height"], sizes["out_width"]):
         packed = _transformed(emit, weight, 0)
         for (x, residual_part), (y,) in each_image(emit, (x, residual), (out,)):
-            _emit_winograd(emit, y, x, packed, padding, residual=residual_part, **ends)
+            _emit_winograd(emit, y, x, packed, padding, residual=residual_part, pool=pool, size=size, **ends)
         return
     packed = emit.packed("conv2d_pack", weight, _packed_floats(weight), channels=sizes["channels"], filters=sizes["filters"],
                          kernel=sizes["kernel"], groups=groups)
     for (x, residual_part), (y,) in each_image(emit, (x, residual), (out,)):
-        emit("conv2d_forward", y=y, x=x, weight=weight, packed=packed, residual=residual_part, **ends, **sizes)
+        made = emit.temp((1, sizes["filters"], *size)) if pool else y
+        emit("conv2d_forward", y=made, x=x, weight=weight, packed=packed, residual=residual_part, **ends, **sizes)
+        if pool:
+            emit("max_pool2d_forward", y=y, x=made, channels=sizes["filters"], height=size[0], width=size[1],
+                 out_height=size[0] // 2, out_width=size[1] // 2, **POOL)
+
+
+POOL = dict(kernel=(2, 2), stride=(2, 2), padding=(0, 0), dilation=(1, 1))       # the pooling that fusion brings here
 
 
 def _sizes(emit, x, y, kernel, stride, padding, dilation, groups):
-    """The fields that the three kernels share; x is the image side, y the output side."""
-    (_, channels, height, width), (_, filters, out_height, out_width) = emit.shape(x), emit.shape(y)
+    """The fields that the three kernels share; x is the image side, y the output side: a value, or (channels, height, width)."""
+    (channels, height, width), (filters, out_height, out_width) = ((v if isinstance(v, tuple) else emit.shape(v))[-3:]
+                                                                   for v in (x, y))
     return dict(channels=channels, height=height, width=width, filters=filters, out_height=out_height, out_width=out_width,
                 kernel=tuple(kernel), stride=stride, padding=padding, dilation=dilation, groups=groups)
 
@@ -93,10 +102,12 @@ def _transformed(emit, weight, flip):
                          filters=filters, flip=flip)
 
 
-def _emit_winograd(emit, y, x, packed, padding, relu=0, **ends):
-    (_, channels, height, width), (_, filters, out_height, out_width) = emit.shape(x), emit.shape(y)
-    emit("winograd_forward", y=y, x=x, packed=packed, relu=relu, channels=channels, height=height, width=width, filters=filters,
-         out_height=out_height, out_width=out_width, padding=padding, **ends)
+def _emit_winograd(emit, y, x, packed, padding, relu=0, pool=0, size=None, **ends):
+    """size: of the output's image, where y is pooled."""
+    (_, channels, height, width), (_, filters, *made) = emit.shape(x), emit.shape(y)
+    out_height, out_width = size or made
+    emit("winograd_forward", y=y, x=x, packed=packed, relu=relu, pool=pool, channels=channels, height=height, width=width,
+         filters=filters, out_height=out_height, out_width=out_width, padding=padding, **ends)
 
 
 def _packed_floats(weight):

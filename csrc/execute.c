@@ -6,6 +6,7 @@
 
    A CHAIN phase takes one group of images through all its steps, one job a group: no barrier, warm caches. Groups left over
    when they do not divide among the threads are cut the other way: step after step, each cut into parts.
+   A SHARED phase is one step for all groups, a part of its outputs a thread.
    An EACH phase cuts independent steps into parts by their cost, one barrier for all. Bits do not depend on any of this. */
 #include "execute.h"
 #include <stdatomic.h>
@@ -44,10 +45,10 @@ const char *fastnn_program_check(const fastnn_program *p, int64_t *step, int64_t
             return "a segment names phases that do not exist";
     for (int64_t i = 0; i < p->n_phases; i++) {
         const fastnn_phase *f = &p->phases[i];
-        if (f->kind != PHASE_CHAIN && f->kind != PHASE_EACH) return "a phase is of an unknown kind";
+        if (f->kind < PHASE_CHAIN || f->kind > PHASE_SHARED) return "a phase is of an unknown kind";
         if (f->first < 0 || f->first > f->last || f->last > p->n_steps) return "a phase names steps that do not exist";
         for (int64_t s = f->first; s < f->last; s++)
-            if (p->steps[s].per_group != (f->kind == PHASE_CHAIN)) return "steps and phase disagree about per_group";
+            if (p->steps[s].per_group != (f->kind != PHASE_EACH)) return "steps and phase disagree about per_group";
     }
     for (int64_t s = 0; s < p->n_steps; s++) {
         const fastnn_step *st = &p->steps[s];
@@ -273,7 +274,7 @@ typedef struct {
     fastnn_table table;
     int64_t threads;                                  /* that may take part, 1: the pool is not ours */
     float *scratch;
-    int64_t first, last, first_group;                 /* the steps in hand, and from which group on */
+    int64_t first, last, first_group, groups;         /* the steps in hand, and from which group on, how many */
 } run;
 
 static void call(const run *r, int64_t s, int64_t group, int64_t part, int64_t parts, float *scratch) {
@@ -287,14 +288,14 @@ static void chain_job(void *context, int64_t index, float *scratch) {
     for (int64_t s = r->first; s < r->last; s++) call(r, s, r->first_group + index, 0, 1, scratch);
 }
 
-/* Jobs of steps first .. last - 1 one after another, each step's groups x parts. */
+/* Jobs of steps first .. last - 1 one after another, each step's parts x groups: a part of all groups, then the next part. */
 static void part_job(void *context, int64_t index, float *scratch) {
     const run *r = context;
     const int64_t *first_job = r->arena->first_job;
     int64_t s = r->first;
     while (s + 1 < r->last && first_job[s + 1] <= index) s++;
-    int64_t parts = r->arena->parts[s], inside = index - first_job[s];
-    call(r, s, r->first_group + inside / parts, inside % parts, parts, scratch);
+    int64_t inside = index - first_job[s];
+    call(r, s, r->first_group + inside % r->groups, inside / r->groups, r->arena->parts[s], scratch);
 }
 
 static int64_t step_cost(const run *r, int64_t s) {
@@ -306,7 +307,7 @@ static int64_t step_cost(const run *r, int64_t s) {
 static int64_t phase_cost(const run *r, const fastnn_phase *f) {
     int64_t cost = 0;
     for (int64_t s = f->first; s < f->last; s++) cost += step_cost(r, s);
-    return f->kind == PHASE_CHAIN ? cost * group_count(r->program, r->arena->n) : cost;
+    return f->kind == PHASE_EACH ? cost : cost * group_count(r->program, r->arena->n);
 }
 
 /* How many threads should share work of this cost, of which `remaining` (this and what follows it) may pay for waking some. */
@@ -336,7 +337,23 @@ static void run_parts(run *r, int64_t first, int64_t last, int64_t groups, int64
     }
     r->first = first;
     r->last = last;
+    r->groups = groups;
     run_jobs(r, part_job, jobs, threads);
+}
+
+/* One step for all groups, a part of its outputs for each thread, whose cache keeps the weights of that part. */
+static void run_shared(run *r, int64_t step, int64_t cost, int64_t threads) {
+    int64_t groups = group_count(r->program, r->arena->n);
+    if (threads == 1 || groups == 1) {
+        run_parts(r, step, step + 1, groups, cost, threads);
+        return;
+    }
+    r->arena->parts[step] = threads;
+    r->arena->first_job[step] = 0;
+    r->first = step;
+    r->last = step + 1;
+    r->groups = groups;
+    run_jobs(r, part_job, groups * threads, threads);
 }
 
 static void run_chain(run *r, const fastnn_phase *f, int64_t cost, int64_t remaining) {
@@ -369,6 +386,7 @@ static fastnn_result run_segment(run *r, const fastnn_segment *segment) {
         const fastnn_phase *f = &phases[i];
         int64_t cost = phase_cost(r, f);
         if (f->kind == PHASE_CHAIN) run_chain(r, f, cost, remaining);
+        else if (f->kind == PHASE_SHARED) run_shared(r, f->first, cost, threads_for(r, cost, remaining));
         else run_parts(r, f->first, f->last, 1, cost, threads_for(r, cost, remaining));
         remaining -= cost;
         int64_t failed = failed_step(r, f);
@@ -378,7 +396,7 @@ static fastnn_result run_segment(run *r, const fastnn_segment *segment) {
 }
 
 fastnn_result fastnn_run(fastnn_binding *b, fastnn_arena *arena, fastnn_region *region, int64_t prologue, int64_t segment) {
-    run r = {b->program, arena, fastnn_current_table(), 1, fastnn_scratch(), 0, 0, 0};
+    run r = {b->program, arena, fastnn_current_table(), 1, fastnn_scratch(), 0, 0, 0, 1};
     if (!r.scratch) return (fastnn_result){NO_MEMORY, 0};
     fill_arguments(b, arena, region);
     memset(arena->errors, 0, 8 * (size_t)b->program->n_steps);

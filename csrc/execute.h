@@ -40,7 +40,7 @@ void fastnn_float_state_leave(uint64_t state);
 /* ---- execute.c ---- */
 enum { WORD_CONSTANT, WORD_INTEGER, WORD_DOUBLE, WORD_EXTERNAL, WORD_FIXED, WORD_FLAT, WORD_GROUP, WORD_SLOT, WORD_RESULT,
        WORD_GROUP_STRIDE, WORD_KINDS };
-enum { PHASE_CHAIN, PHASE_EACH };
+enum { PHASE_CHAIN, PHASE_EACH, PHASE_SHARED };
 enum { SLOTS_AN_ARRAY = 8 };                               /* dtype, row_stride, strides[6] */
 
 typedef struct { int64_t kind, a, b, c; } fastnn_word;

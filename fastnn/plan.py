@@ -627,31 +627,32 @@ def _phases(pending, needs):
 
     def take(kind, members):
         if members:
-            phases.extend((kind, part) for part in (_apart(members) if kind == 0 else [members]))
+            phases.extend(_apart(members) if kind == CHAIN else [(kind, members)])
             done.update(id(s) for s in members)
             pending[:] = [s for s in pending if id(s) not in done]
         return members
 
-    while take(1, independent()):
+    while take(EACH, independent()):
         pass
     while pending:
-        if not take(0, chain()) + take(1, independent()):
+        if not take(CHAIN, chain()) + take(EACH, independent()):
             raise AssertionError("the steps of a plan wait for each other")
     return phases
 
 
+CHAIN, EACH, SHARED = range(3)       # kinds of phases (execute.h)
 HEAVY = 200_000                 # bytes of a linear layer's weights from which on all groups use them before they go on
 
 
 def _apart(chain):
-    """A chain of row steps, cut around those whose weights would be fetched into L2 anew by every group of images."""
-    parts = [[]]
+    """A chain of row steps, cut around those whose weights would be fetched into L2 anew by every group of images: -> phases."""
+    parts = [(CHAIN, [])]
     for step in chain:
         if step.kernel.startswith("linear_") and 4 * step.fields["in_features"] * step.fields["out_features"] >= HEAVY:
-            parts += [[step], []]
+            parts += [(SHARED, [step]), (CHAIN, [])]
         else:
-            parts[-1].append(step)
-    return [part for part in parts if part]
+            parts[-1][1].append(step)
+    return [(kind, part) for kind, part in parts if part]
 
 
 def _key(buffer):
@@ -818,7 +819,7 @@ class Plan:
                     encoded.append((KERNELS[s.kernel][0], wide, s.mode == "row", costs[id(s)], s.check, encoder.words(s)))
                 segment.append((kind, first, len(encoded)))
             segments.append(segment)
-        self.listing = [[(("chain", "each")[kind], members) for kind, members in phases] for phases in phases_of]
+        self.listing = [[(("chain", "each", "shared")[kind], members) for kind, members in phases] for phases in phases_of]
         self.steps = [s for phases in phases_of for _, members in phases for s in members]
         self.segments, self.encoded, self.counts = segments, encoded, (
             builder.n_inputs, builder.n_outputs, len(graph.states) + len(builder.constant_arrays), len(graph.slots))
@@ -842,13 +843,13 @@ class Plan:
         time, buffers = 0, {}
         for level, phases in enumerate(phases_of):
             for kind, members in phases:
-                begin, end = time, time + (len(members) if kind == 0 else 0)
+                begin, end = time, time + (0 if kind == EACH else len(members))
                 for step in members:
                     for b in step.reads + step.writes:  # one group may be at a chain's end where another begins it
                         buffers[id(b)] = b
                         b.first = (time if b.region == "group" else begin) if b.first is None else b.first
                         b.last = time if b.region == "group" else end
-                    time += kind == 0
+                    time += kind != EACH
                 time = end + 1
             for lv, item in builder.calls:
                 if lv == level - 1:

@@ -19,30 +19,38 @@ static inline __attribute__((always_inline)) vf softmax_result(int kind, vf x, v
     return kind == SOFTMAX_BACKWARD ? y * (x - total) : vf_fma(-vf_exp(y), total, x);
 }
 
-/* columns (at most VF, `left` of them) of count elements, step apart */
+/* W vectors of columns (the last one may have only `left` of them) of count elements, step apart */
 static inline __attribute__((always_inline))
-void softmax_columns(int kind, float *out, const float *x, const float *y, int64_t step, int64_t count, int64_t left) {
-    vf maximum = vf_load_run(x, left), lane[16];
+void softmax_columns(int kind, float *out, const float *x, const float *y, int64_t step, int64_t count, int64_t left, const int W) {
+    vf maximum[4], lane[16][4];
+#define COLUMNS _Pragma("GCC unroll 4") for (int w = 0; w < W; w++)
+    COLUMNS maximum[w] = vf_load_run(x + w * VF, left);
     if (kind == SOFTMAX || kind == LOG_SOFTMAX)
-        for (int64_t i = 1; i < count; i++) {
-            vf v = vf_load_run(x + i * step, left);
-            maximum = vf_select(v > maximum, v, maximum);
+        for (int64_t i = 1; i < count; i++)
+            COLUMNS {
+                vf v = vf_load_run(x + i * step + w * VF, left);
+                maximum[w] = vf_select(v > maximum[w], v, maximum[w]);
+            }
+    for (int i = 0; i < 16; i++) COLUMNS lane[i][w] = vf_set1(0.0f);
+    for (int64_t i = 0; i < count; i++)
+        COLUMNS {
+            const int64_t at = i * step + w * VF;
+            vf second = kind == SOFTMAX_BACKWARD ? vf_load_run(y + at, left) : vf_set1(0.0f);
+            vf term;
+            lane[i & 15][w] = softmax_term(kind, vf_load_run(x + at, left), maximum[w], second, lane[i & 15][w], &term);
+            if (kind == SOFTMAX) vf_store_run(out + at, term, left);
         }
-    for (int i = 0; i < 16; i++) lane[i] = vf_set1(0.0f);
-    for (int64_t i = 0; i < count; i++) {
-        vf second = kind == SOFTMAX_BACKWARD ? vf_load_run(y + i * step, left) : vf_set1(0.0f);
-        vf term;
-        lane[i & 15] = softmax_term(kind, vf_load_run(x + i * step, left), maximum, second, lane[i & 15], &term);
-        if (kind == SOFTMAX) vf_store_run(out + i * step, term, left);
-    }
     for (int half = 8; half > 0; half >>= 1)
-        for (int i = 0; i < half; i++) lane[i] += lane[i + half];
-    vf total = kind == LOG_SOFTMAX ? vf_log(lane[0]) : lane[0];
-    for (int64_t i = 0; i < count; i++) {
-        vf second = kind >= SOFTMAX_BACKWARD ? vf_load_run(y + i * step, left) : vf_set1(0.0f);
-        vf first = vf_load_run((kind == SOFTMAX ? out : x) + i * step, left);
-        vf_store_run(out + i * step, softmax_result(kind, first, second, maximum, total), left);
-    }
+        for (int i = 0; i < half; i++) COLUMNS lane[i][w] += lane[i + half][w];
+    if (kind == LOG_SOFTMAX) COLUMNS lane[0][w] = vf_log(lane[0][w]);
+    for (int64_t i = 0; i < count; i++)
+        COLUMNS {
+            const int64_t at = i * step + w * VF;
+            vf second = kind >= SOFTMAX_BACKWARD ? vf_load_run(y + at, left) : vf_set1(0.0f);
+            vf first = vf_load_run((kind == SOFTMAX ? out : x) + at, left);
+            vf_store_run(out + at, softmax_result(kind, first, second, maximum[w], lane[0][w]), left);
+        }
+#undef COLUMNS
 }
 
 /* count elements side by side */
@@ -84,14 +92,18 @@ void softmax_row(int kind, float *out, const float *x, const float *y, int64_t c
 static inline __attribute__((always_inline))
 void softmax_any(int kind, float *out, const float *x, const float *y, int64_t outer, int64_t count, int64_t width,
                  const job *j) {
-    int64_t blocks = (width + VF - 1) / VF;
+    const int64_t wide = width >= 4 * VF ? 4 * VF : VF, blocks = (width + wide - 1) / wide;
     slice s = slice_of(j, outer * blocks, 1);
     for (int64_t b = s.begin; b < s.end && count > 0; b++) {
-        int64_t left = width - b % blocks * VF, offset = b / blocks * count * width + b % blocks * VF;
-        const float *from = x + offset, *second = kind >= SOFTMAX_BACKWARD ? y + offset : NULL;
-        if (width == 1) softmax_row(kind, out + offset, from, second, count);
-        else if (left >= VF) softmax_columns(kind, out + offset, from, second, width, count, VF);
-        else softmax_columns(kind, out + offset, from, second, width, count, left);
+        int64_t at = b / blocks * count * width + b % blocks * wide, left = smaller(wide, width - b % blocks * wide);
+        for (int64_t taken; left > 0; left -= taken, at += taken) {
+            const float *from = x + at, *second = kind >= SOFTMAX_BACKWARD ? y + at : NULL;
+            taken = left >= 4 * VF ? 4 * VF : VF;
+            if (width == 1) softmax_row(kind, out + at, from, second, count);
+            else if (taken > VF) softmax_columns(kind, out + at, from, second, width, count, VF, 4);
+            else if (left >= VF) softmax_columns(kind, out + at, from, second, width, count, VF, 1);
+            else softmax_columns(kind, out + at, from, second, width, count, left, 1);
+        }
     }
 }
 static void softmax_run(float *out, const float *x, int64_t outer, int64_t count, int64_t width, const job *j) {

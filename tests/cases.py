@@ -296,6 +296,7 @@ for _p in (0.3, 0.5, 1.0):
 case("dropout-wide", F.dropout, rows(3, 37), p=0.25, seed=(1 << 40) + 17, step=2)
 case("randn_like", F.randn_like, rows(3, 5), seed=3, step=(7 << 32) + 5, gradient=False)
 case("randn_like-wide", F.randn_like, rows(3, 37), seed=(1 << 40) + 17, step=2, gradient=False)
+case("randn_like-shape", F.randn_like, rows(3), shape=(2, 19), seed=3, step=2, gradient=False)
 case("randn_like-folded", lambda x: F.randn_like(x.reshape(-1, 5), seed=3, step=4), rows(3, 5), gradient=False)
 _a = dict(seed=(1 << 40) + 17, step=(7 << 32) + 5, gradient=False)
 case("random_window-flip", F.random_window, rows(*IMAGES), flip=0.5, exact=True, bits=True, **_a)

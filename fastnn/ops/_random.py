@@ -1,6 +1,6 @@
-"""What random ops share: numbers that follow from counters alone (Philox4x32-10), so that layout, threads, batch and backend give
-the same ones. An op `name(x, seed, step, *, stream, images, ...)` calls `uniforms` in its reference and `draw` in its public
-function; its kernel calls philox.h's philox_strip."""
+"""What random ops share: numbers that follow from counters alone (Philox4x32-10), so that layout, threads, batch and backend
+give the same ones. An op `name(x, seed, step, *, stream, images, ...)` calls `uniforms` in its reference and `draw` in its
+public function; its kernel calls philox.h's philox_strip."""
 import numpy as np
 
 from ..graph import current, functions, is_symbolic

@@ -1,7 +1,7 @@
 """Standard normal noise: each element is the normal quantile of its uniform number (_random.py)."""
 import numpy as np
 
-from ..graph import op
+from ..graph import Spec, op
 from . import _arguments as arguments
 from ._random import draw, uniforms
 
@@ -21,9 +21,14 @@ def quantile(u):
     return np.sqrt(2.0) * root * (2 * u - 1)
 
 
-@op("randn_like", shape=lambda x, seed, step, **attrs: x, rows=1)
-def _randn_like(x, seed, step, *, stream, images):
-    return quantile(uniforms(x, seed, step, stream, images) + 2.0 ** -25).astype(x.dtype)
+def _spec(x, seed, step, *, shape, **attrs):
+    return x if shape is None else Spec((x.shape[0], *shape), x.dtype)
+
+
+@op("randn_like", shape=_spec, rows=1)
+def _randn_like(x, seed, step, *, shape, stream, images):
+    made = x if shape is None else np.empty((x.shape[0], *shape), x.dtype)
+    return quantile(uniforms(made, seed, step, stream, images) + 2.0 ** -25).astype(x.dtype)
 
 
 @_randn_like.gradient
@@ -32,14 +37,22 @@ def _(dy, x, seed, step, out, **attrs):
 
 
 @_randn_like.lower
-def _(emit, x, seed, step, out, *, stream, images):
+def _(emit, x, seed, step, out, *, shape, stream, images):
     emit("randn_like", y=out, count=emit.prod(emit.shape(out)), seed=seed, step=step, stream=stream)
 
 
-def randn_like(x, *, seed=None, step=None):
-    """Independent standard normal numbers of x's shape. They do not depend on x's elements: the gradient for x is none.
+def randn_like(x, shape=None, *, seed=None, step=None):
+    """Independent standard normal numbers: of x's shape, or with `shape`, a tuple, so many for each row of x, (N, *shape). They
+    do not depend on x's elements: the gradient for x is none.
 
     seed, step: integers that, with the place of an element, decide its number; by default a new draw from the generator that
-    manual_seed sets (on values: read at every run, so that each step of a training has noise of its own)."""
+    manual_seed sets (on values: read at every run, so that each step of a training has noise of its own). ValueError: a shape
+    with x a single number, or with lengths below 1."""
     x = arguments.check_float("randn_like", "x", x)
-    return draw(_randn_like, x, seed, step) if x.ndim else randn_like(x.reshape((1,)), seed=seed, step=step).reshape(())
+    if shape is not None:
+        shape = tuple(arguments.integer("randn_like", "shape", d, 1) for d in shape)
+        if x.ndim == 0:
+            raise ValueError("randn_like: shape is that of a row, but x has no rows, it is a single number")
+    elif x.ndim == 0:
+        return randn_like(x.reshape((1,)), seed=seed, step=step).reshape(())
+    return draw(_randn_like, x, seed, step, shape=shape)

@@ -10,6 +10,8 @@ FAMILIES = {
     "mlp": "mlp",
     "cnn": "cnn",
     "resnet": "resnet",
+    "autoencoder": "autoencoder",
+    "gan": "gan",
     "faces": "faces",
 }
 

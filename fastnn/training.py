@@ -232,14 +232,13 @@ class Trainable:
 
     def _pass(self, compiled, data, batches, order, calls, progress):
         """One pass over the rows in the given order -> logs."""
-        from . import steps
         totals, begin, end = Totals(compiled.names), calls.on_train_batch_begin, calls.on_train_batch_end
         step = None
         for i, (start, stop) in enumerate(batches):
             if begin is not None:
                 begin(i, {})
             if step is None or begin is not None or end is not None or step.rows not in (None, stop - start):
-                step = steps.train_step(self, data.xs, data.ys, data.weights is not None, stop - start)
+                step = self._training_step(data, stop - start)
             totals.add(*step(data.xs, data.ys, order[start:stop], data.weights))
             if end is not None:
                 end(i, totals.logs())
@@ -247,6 +246,11 @@ class Trainable:
                     break
             progress.update(i + 1, totals.logs)
         return totals.logs()
+
+    def _training_step(self, data, rows):
+        """What trains on batches of so many rows of data: a function of (xs, ys, indices of the rows, weights) like steps.Step."""
+        from . import steps
+        return steps.train_step(self, data.xs, data.ys, data.weights is not None, rows)
 
     def _test(self, compiled, data, batch_size):
         """The figures on data, without training -> Totals."""

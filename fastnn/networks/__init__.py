@@ -5,6 +5,9 @@ _HOMES = {
     "MLP": "mlp",
     "LeNet5": "cnn", "SmallCNN": "cnn",
     "ResNet": "resnet", "ResNet18": "resnet", "BasicBlock": "resnet", "Bottleneck": "resnet",
+    "Autoencoder": "autoencoder", "ConvAutoencoder": "autoencoder", "DenoisingAutoencoder": "autoencoder",
+    "VariationalAutoencoder": "autoencoder",
+    "GAN": "gan", "DCGAN": "gan",
 }
 
 __all__ = list(_HOMES)

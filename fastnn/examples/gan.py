@@ -34,8 +34,8 @@ def train(data=None, *, epochs=None, seed=0, quick=False):
 
 
 def judged(images, classifier):
-    """-> (mean probability of the likeliest digit, entropy in nats of how often each digit is the likeliest): high where images look
-    like digits, and like all of them (log 10 = 2.303 at most). images between 0 and 1; classifier: bytes -> logits."""
+    """-> (mean probability of the likeliest digit, entropy in nats of how often each digit is the likeliest): high where images
+    look like digits, and like all of them (log 10 = 2.303 at most). images between 0 and 1; classifier: bytes -> logits."""
     logits = classifier.predict((images * 255).round().astype(np.uint8)).astype(np.float64)
     probabilities = np.exp(logits - logits.max(1, keepdims=True))
     probabilities /= probabilities.sum(1, keepdims=True)

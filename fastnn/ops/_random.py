@@ -21,8 +21,8 @@ def philox(counter, key):
 
 
 def uniforms(x, seed, step, stream, images):
-    """Numbers in [0, 1) of x's shape, of 24 bits: word i & 3 of the block (image, i >> 2, step) for element i of an image. images:
-    how many x holds, None: one a row of axis 0."""
+    """Numbers in [0, 1) of x's shape, of 24 bits: word i & 3 of the block (image, i >> 2, step) for element i of an image.
+    images: how many x holds, None: one a row of axis 0."""
     images = x.shape[0] if images is None else images
     count = x.size // images if images else 0
     with np.errstate(over="ignore"):

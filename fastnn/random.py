@@ -59,12 +59,6 @@ def normal(shape, std=1.0):
     return draw
 
 
-def normal(shape):
-    """float32 array, standard normal."""
-    with _lock:
-        return generator().standard_normal(shape, dtype=np.float32)
-
-
 def permutation(n):
     """0 .. n-1 in random order, int64."""
     with _lock:

@@ -1,6 +1,7 @@
-"""Writes the README's table of speeds, between its two markers, from a run of workload_table.py.
+"""Writes the README's table of speeds, between its two markers, from a run of workload_table.py, or from
+several (--only) on one machine.
 
-    python bench/workload_table.py --json FILE && python bench/readme_table.py FILE [README.md]"""
+    python bench/workload_table.py --json FILE && python bench/readme_table.py FILE..."""
 import json
 import os
 import sys
@@ -26,9 +27,11 @@ def cell(row):
     return shown(row["seconds"]["fastnn"]) + (f", **{row['ratio']:.1f}x** {NAMES[row['peer']]}" if row["peer"] else "")
 
 
-def table(run):
+def table(runs):
     """The text between the markers."""
-    rows, about = {(r["workload"], r["task"]): r for r in run["results"]}, run["machine"]
+    rows, about = {(r["workload"], r["task"]): r for run in runs for r in run["results"]}, runs[0]["machine"]
+    if any(run["machine"] != about for run in runs):
+        sys.exit("readme_table: the runs are of different machines, versions or days")
     lines = ["| workload | " + " | ".join(TASKS.values()) + " |", "|---" * (len(TASKS) + 1) + "|"]
     for name in dict.fromkeys(workload for workload, _ in rows):
         lines.append(f"| {name} | " + " | ".join(cell(rows.get((name, task))) for task in TASKS) + " |")
@@ -48,12 +51,14 @@ def replaced(text, between):
 def main():
     if len(sys.argv) < 2:
         sys.exit(__doc__)
-    path = sys.argv[2] if len(sys.argv) > 2 else README
-    with open(sys.argv[1]) as file:
-        made = table(json.load(file))
-    with open(path) as file:
+    runs = []
+    for path in sys.argv[1:]:
+        with open(path) as file:
+            runs.append(json.load(file))
+    made = table(runs)
+    with open(README) as file:
         text = file.read()
-    with open(path, "w") as file:
+    with open(README, "w") as file:
         file.write(replaced(text, made))
     print(made)
 

@@ -14,7 +14,7 @@ _LATER = {"load": "saving", "load_training_state": "saving", "Input": "model", "
           "Optimizer": "optimizers", "StepLR": "lr_scheduler", "CosineAnnealingLR": "lr_scheduler",
           "OneCycleLR": "lr_scheduler", "clip_grad_norm_": "utils", "clip_grad_value_": "utils", "utils": None, "init": None, "lr_scheduler": None,
           "l1_penalty": "penalties", "l2_penalty": "penalties", "optim": None, "callbacks": None, "datasets": None, "files": None, "layers": None,
-          "networks": None}
+          "networks": None, "plots": None}
 
 
 def __getattr__(name):

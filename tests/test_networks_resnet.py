@@ -54,7 +54,8 @@ def test_a_block_is_its_formula(block, inputs, stride, shortcut):
 
     def conv_bn(y, conv, bn, stride=1):
         kernel = state[f"{conv}.weight"].shape[-1]
-        return F.conv2d(y, state[f"{conv}.weight"], stride=stride, padding=kernel // 2) / np.sqrt(1 + 1e-5)     # bn at its start
+        y = F.conv2d(y, state[f"{conv}.weight"], stride=stride, padding=kernel // 2)
+        return y / np.sqrt(1 + 1e-5)                            # a batch norm as it starts
     parts = block.convolutions
     y = x.astype(np.float64)
     for i in range(1, parts + 1):

@@ -8,7 +8,6 @@ import numpy as np
 import fastnn as nn
 from fastnn.datasets import load_faces
 from fastnn.examples import _training as training
-from fastnn.networks import SmallCNN
 from fastnn.results import Result
 
 
@@ -19,11 +18,22 @@ def parts(data):
     return (images[first], labels[first]), (images[~first], labels[~first])
 
 
-def fit(training_part, people=40, *, epochs=80, seed=0, verbose="auto"):
-    """A network for images of 112x92, which it halves first; 200 images are few, so they are shifted by up to six pixels."""
+def network(people=40):
+    """For images (N, 1, 112, 92), which it halves first. The linear layer sees which map found what where: eyes are above the
+    mouth (a mean over the maps, as SmallCNN has it, does worse here)."""
+    layers, channels = [nn.AvgPool2d(2)], 1
+    for width in (16, 32, 64):
+        layers += [nn.Conv2d(channels, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU(), nn.MaxPool2d(2)]
+        channels = width
+    return nn.Sequential(*layers, nn.Flatten(), nn.Dropout(0.5), nn.Linear(64 * 7 * 5, people))
+
+
+def fit(training_part, people=40, *, epochs=40, seed=0, verbose="auto"):
+    """A network, new and trained; 200 images are few, so each is shown at other places, up to six pixels off, in every epoch.
+    (Network, rate and epochs were chosen on the first five images: three to train on, two to look.)"""
     nn.manual_seed(seed)
-    model = nn.Sequential(nn.AvgPool2d(2), SmallCNN(in_channels=1, classes=people, widths=(16, 32, 64, 128)))
-    return training.fit(model, training_part, training.sgd(0.1), epochs=epochs, batch_size=20, shift=6, verbose=verbose)
+    return training.fit(network(people), training_part, training.sgd(0.02), epochs=epochs, batch_size=20, shift=6,
+                        verbose=verbose)
 
 
 def train(data=None, *, epochs=None, seed=0, quick=False):
@@ -33,7 +43,7 @@ def train(data=None, *, epochs=None, seed=0, quick=False):
     training_part, held_out = parts(data)
     people = 4 if quick else 40
     training_part, held_out = [(images[:5 * people], labels[:5 * people]) for images, labels in (training_part, held_out)]
-    model = fit(training_part, people, epochs=epochs or (3 if quick else 80), seed=seed)
+    model = fit(training_part, people, epochs=epochs or (3 if quick else 40), seed=seed)
     (images, labels), found = held_out, model.predict(held_out[0]).argmax(1)
     for i in np.flatnonzero(found != labels)[:1]:
         pair = np.hstack([images[i, 0, ::4, ::4], training_part[0][5 * found[i], 0, ::4, ::4]])
@@ -63,7 +73,7 @@ def eigenfaces(training_part, held_out, components=80):
         from sklearn.pipeline import make_pipeline
     except ImportError:
         return "", None
-    peer = make_pipeline(PCA(components, whiten=True, random_state=0), KNeighborsClassifier(1))
+    peer = make_pipeline(PCA(components, random_state=0), KNeighborsClassifier(1))
     peer.fit(training_part[0].reshape(len(training_part[0]), -1) / 255, training_part[1])
     return "scikit-learn eigenfaces", float(peer.score(held_out[0].reshape(len(held_out[0]), -1) / 255, held_out[1]))
 

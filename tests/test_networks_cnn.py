@@ -26,7 +26,7 @@ def test_lenet5_is_pytorchs():
 def test_sizes():
     assert count(LeNet5()) == 61706
     assert isinstance(LeNet5(activation="tanh")[1], nn.Tanh)
-    assert count(SmallCNN(3, 5, widths=(4, 8))) == 3 * 4 * 9 + 8 + 4 * 8 * 9 + 16 + 8 * 5 + 5
+    assert count(SmallCNN(3, 5, widths=(4, 8))) == 3 * 4 * 9 + 8 + 4 * 8 * 9 + 16 + 8 * 16 * 5 + 5
     for size in (4, 8, 15, 28):
         assert SmallCNN(2, 3).predict(np.zeros((2, 2, size, size + 1), np.float32)).shape == (2, 3)
 

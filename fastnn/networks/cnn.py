@@ -23,8 +23,8 @@ class LeNet5(Sequential):
 
 
 class SmallCNN(Sequential):
-    """3x3 convolutions with batch norm, each but the last followed by a pooling that halves the image, then the mean of every
-    map (Lin, Chen, Yan 2014, arXiv:1312.4400), dropout and a linear layer: any image of 4x4 pixels or more.
+    """3x3 convolutions with batch norm, each but the last followed by a pooling that halves the image; then the means of every
+    map over a grid of 4x4, which tell the linear layer where things are, whatever the image's size; dropout.
 
     Args: in_channels; classes; widths=(24, 48, 96): the maps of each convolution; dropout=0.2.
     Shapes: (N, in_channels, H, W) -> (N, classes), logits."""
@@ -36,5 +36,5 @@ class SmallCNN(Sequential):
             layers += [MaxPool2d(2)] if i else []
             layers += [Conv2d(channels, width, 3, padding=1, bias=False), BatchNorm2d(width), ReLU()]
             channels = width
-        super().__init__(*layers, AdaptiveAvgPool2d(1), Flatten(), Dropout(dropout),
-                         Linear(channels, integer("SmallCNN", "classes", classes)))
+        super().__init__(*layers, AdaptiveAvgPool2d(4), Flatten(), Dropout(dropout),
+                         Linear(channels * 16, integer("SmallCNN", "classes", classes)))

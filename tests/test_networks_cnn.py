@@ -54,15 +54,6 @@ def test_the_example(capsys):
     assert "that it takes for a" in text and "What to see" in text
 
 
-def test_shifted_images_move_and_lose_what_leaves():
-    images = np.zeros((200, 1, 5, 7), np.uint8)
-    images[:, 0, 2, 3] = 9
-    nn.manual_seed(0)
-    cnn.training.Shift(images, 1).on_epoch_begin(0)
-    assert (images.sum((1, 2, 3)) == 9).all()                   # one pixel in each, at one of nine places
-    assert {(r, c) for _, _, r, c in np.argwhere(images)} == {(r, c) for r in (1, 2, 3) for c in (2, 3, 4)}
-
-
 def test_the_peer_has_the_same_layers(monkeypatch):
     pytest.importorskip("torch")
     x, y = load_digits("all")

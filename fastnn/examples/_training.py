@@ -1,4 +1,4 @@
-"""What the examples of image classifiers share: the rate's course, shifted images, pictures of mistakes, PyTorch beside it."""
+"""What the examples of image classifiers share: the rate's course, pictures of mistakes, PyTorch beside it."""
 import math
 import time
 
@@ -8,40 +8,21 @@ import fastnn as nn
 from fastnn.examples.digits import learning_rates
 
 
-class Shift(nn.Callback):
-    """Before each epoch, moves every training image by up to `most` pixels up or down and left or right (zeros come in): the
-    network learns that a digit is the same digit elsewhere. `images` (N, C, H, W) are changed, give a copy."""
-
-    def __init__(self, images, most):
-        self.images, (height, width) = images, images.shape[2:]
-        padded = np.pad(images, ((0, 0), (0, 0), (most, most), (most, most)))
-        self.places, self.most = np.lib.stride_tricks.sliding_window_view(padded, (height, width), axis=(2, 3)), most
-        self.random = np.random.default_rng(nn.initial_seed())
-
-    def on_epoch_begin(self, epoch, logs=None):
-        """New places for all."""
-        down, right = self.random.integers(0, 2 * self.most + 1, (2, len(self.images)))
-        self.images[...] = self.places[np.arange(len(self.images)), :, down, right]
-
-
 def sgd(lr):
     """Stochastic gradient descent with Nesterov's momentum and weight decay."""
     return nn.SGD(lr=lr, momentum=0.9, weight_decay=0.0005, nesterov=True)
 
 
-def fit(model, training_part, optimizer, *, epochs, batch_size=64, scale=1 / 255, shift=0, verbose="auto"):
-    """Trains with a rate that rises to the optimizer's and falls in a line to zero; shift: see Shift. -> the model"""
+def fit(model, training_part, optimizer, *, epochs, batch_size=64, scale=1 / 255, verbose="auto"):
+    """Trains with a rate that rises to the optimizer's and falls in a line to zero. -> the model"""
     images, labels = training_part
     rates = learning_rates(optimizer.lr, epochs * math.ceil(len(images) / batch_size))
 
     def set_rate(batch, logs=None):
         optimizer.lr = next(rates)
-    callbacks = [nn.LambdaCallback(on_train_batch_begin=set_rate)]
-    if shift:
-        images = images.copy()
-        callbacks.append(Shift(images, shift))
     model.compile(loss="cross_entropy", optimizer=optimizer, metrics=["accuracy"])
-    model.fit(images, labels, batch_size=batch_size, epochs=epochs, scale=scale, callbacks=callbacks, verbose=verbose)
+    model.fit(images, labels, batch_size=batch_size, epochs=epochs, scale=scale, verbose=verbose,
+              callbacks=[nn.LambdaCallback(on_train_batch_begin=set_rate)])
     return model
 
 

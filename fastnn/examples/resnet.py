@@ -21,8 +21,8 @@ def on_digits(depth, shortcuts, *, epochs=10, seed=0, verbose="auto"):
 def on_mnist(training_part, *, epochs=10, seed=0, verbose="auto"):
     """Eight layers, the images shifted by up to two pixels; -> the trained model."""
     nn.manual_seed(seed)
-    model = ResNet(8, width=16, in_channels=1, classes=10)
-    return training.fit(model, training_part, training.sgd(0.1), epochs=epochs, shift=2, verbose=verbose)
+    model = nn.Sequential(nn.RandomShift(2), ResNet(8, width=16, in_channels=1, classes=10))
+    return training.fit(model, training_part, training.sgd(0.1), epochs=epochs, verbose=verbose)
 
 
 def train(data=None, *, epochs=None, seed=0, quick=False):

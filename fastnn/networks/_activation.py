@@ -1,8 +1,7 @@
 """Activation layers by name, for networks that let one choose."""
 from .. import layers
 
-NAMES = {name.lower(): name for name in ("ReLU", "LeakyReLU", "ELU", "GELU", "SiLU", "Sigmoid", "Tanh", "Identity")
-         if name in layers.__all__}
+NAMES = {name.lower(): name for name in ("ReLU", "LeakyReLU", "ELU", "GELU", "SiLU", "Sigmoid", "Tanh", "Identity")}
 
 
 def make_activation(network, activation):

@@ -5,6 +5,7 @@
 #include "conv2d_map.h"
 
 enum { IMAGES = 16, PIECES = IMAGES / VF };               /* vectors a feature */
+enum { WEIGHTS = 4096 };                                  /* floats of a tile's weights, where they are copied */
 
 /* How one axis is copied: line k is x's index first + k step; pixel n of the chunk finds its tap t on line
    n pixel + t tap + tap0. */
@@ -24,7 +25,8 @@ static inline copy_axis copy_axis_of(const conv2d_map *m, int axis) {
 typedef struct {
     copy_axis row, column;
     int64_t rows, columns, pitch, block;                  /* pixels of a chunk; vectors of a copied row; channels at once */
-    int64_t entries, a_step, b_step;                      /* of the tables; from term to term of an entry */
+    int64_t entries, a_step, b_step, b_tap_step[2];       /* of the tables; from term to term, from tap to tap of an entry */
+    int packs;                                            /* weights are copied: their channels lie far apart */
     int64_t *a_tap, *b_tap, *a_some, *b_some;             /* all taps; those of a tile at the border */
     slice inside[2];                                      /* pixels with no taps outside x: rows, columns */
     float *copy;
@@ -38,7 +40,7 @@ static int64_t conv2d_tables(const conv2d_map *m, const conv2d_chunks *c, slice 
         for (int64_t k = v.begin; k < v_end; k++) {
             const int64_t line = c->row.tap0 + i * c->row.tap, column = c->column.tap0 + k * c->column.tap;
             a_tap[n] = (line * c->block * c->pitch + column) * IMAGES;
-            b_tap[n++] = i * m->w_tap[0] + k * m->w_tap[1];
+            b_tap[n++] = i * c->b_tap_step[0] + k * c->b_tap_step[1];
         }
     return n;
 }
@@ -62,12 +64,15 @@ static int conv2d_chunks_of(conv2d_chunks *c, const conv2d_map *m, float *scratc
     c->pitch = copy_lines(&c->column, c->columns) | 1;
     while (c->rows > 1 && copy_lines(&c->row, c->rows) * c->block * c->pitch > ENOUGH) c->rows = ceil_div(c->rows, 2);
     if (taps > SCRATCH_FLOATS / 16 || copy_lines(&c->row, c->rows) * c->block * c->pitch > capacity) return 0;
+    c->packs = m->channels > 1 && m->w_channel >= 128 && c->rows * c->columns >= 8 && TILE_F * taps * c->block <= WEIGHTS;
+    c->b_tap_step[0] = c->packs ? m->taps[1] * c->block : m->w_tap[0];
+    c->b_tap_step[1] = c->packs ? c->block : m->w_tap[1];
     c->copy = scratch;
     c->a_tap = (int64_t *)(scratch + SCRATCH_FLOATS) - 4 * taps;
     c->b_tap = c->a_tap + taps, c->a_some = c->b_tap + taps, c->b_some = c->a_some + taps;
     c->entries = conv2d_tables(m, c, (slice){0, m->taps[0]}, (slice){0, m->taps[1]}, c->a_tap, c->b_tap);
     c->a_step = (m->channels == 1 ? c->column.tap : c->pitch) * IMAGES;
-    c->b_step = m->channels == 1 ? m->w_tap[1] : m->w_channel;
+    c->b_step = c->packs ? 1 : m->channels == 1 ? m->w_tap[1] : m->w_channel;
     c->inside[0] = conv2d_inside(m, 0, m->height, m->rows);
     c->inside[1] = conv2d_inside(m, 1, m->width, m->columns);
     return 1;
@@ -156,6 +161,15 @@ static void conv2d_tile_run(tile *t, const tile_shape *shape, const conv2d_map *
     }
 }
 
+/* A filter's weights of `channels` as [tap][channel]: from their places, a multiple of 4 KB apart maybe, they would drive one
+   another out of the cache at every use. */
+static void conv2d_weights(float *y, const float *w, const conv2d_map *m, const conv2d_chunks *c, int64_t channels) {
+    for (int64_t i = 0; i < channels; i++, w += m->w_channel)
+        for (int64_t u = 0; u < m->taps[0]; u++)
+            for (int64_t v = 0; v < m->taps[1]; v++)
+                y[u * c->b_tap_step[0] + v * c->b_tap_step[1] + i] = w[u * m->w_tap[0] + v * m->w_tap[1]];
+}
+
 /* Tiles over the pixels `at` and filters [first, end) of group g, for the channels that begin at `channel`. */
 static void conv2d_tiles(const conv2d_map *m, const conv2d_chunks *c, const rectangle *at, int64_t g, int64_t channel,
                          int64_t first, int64_t end) {
@@ -164,7 +178,8 @@ static void conv2d_tiles(const conv2d_map *m, const conv2d_chunks *c, const rect
     const tile_shape *shape = tile_choose(end - first, vectors);
     const int last = channel + c->block >= m->channels;
     const int rowwise = conv2d_rowwise(m, at, ceil_div(shape->p, PIECES));
-    float bias[TILE_F], scale[TILE_F], shift[TILE_F];
+    const int64_t terms = m->taps[0] * m->taps[1] * c->block;
+    float bias[TILE_F], scale[TILE_F], shift[TILE_F], weights[WEIGHTS];
     tile t = {.count = smaller(c->block, m->channels - channel), .a_step = c->a_step, .b_step = c->b_step, .add = channel > 0,
               .y = m->y + offset, .bias = last && m->bias ? bias : NULL,
               .scale = last && m->scale ? scale : NULL, .shift = shift,
@@ -174,6 +189,8 @@ static void conv2d_tiles(const conv2d_map *m, const conv2d_chunks *c, const rect
         for (int i = 0; i < shape->f; i++) {
             const int64_t filter = smaller(f + i, end - 1);
             t.b[i] = m->weight + g * m->w_group + filter * m->w_filter + channel * m->w_channel;
+            if (c->packs && f + i < end) conv2d_weights(weights + i * terms, t.b[i], m, c, t.count);
+            if (c->packs) t.b[i] = weights + (filter - f) * terms;
             t.y_f[i] = filter * plane;
             if (m->bias) bias[i] = m->bias[g * m->filters + filter];
             if (m->scale) scale[i] = m->scale[g * m->filters + filter], shift[i] = m->shift[g * m->filters + filter];

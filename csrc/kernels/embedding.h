@@ -7,7 +7,9 @@
 enum { EMBEDDING_STRIP = 256 };
 
 /* the table's row that an index names; -1: none (lanes without an image may hold anything) */
-static inline int64_t embedding_row(float index, int64_t rows) { return index >= 0 && index < (float)rows ? (int64_t)index : -1; }
+static inline int64_t embedding_row(float index, int64_t rows) {
+    return index >= 0 && index < (float)rows ? (int64_t)index : -1;
+}
 #endif
 
 /* The first wrong index of the batch, whichever group is first. */

@@ -64,7 +64,8 @@ static void K(interpolate_backward)(const interpolate_backward_args *a, const jo
         for (int64_t c = s.begin; c < s.end; c++)
             for (int64_t p = 0; p < a->out_height; p++) {
                 between row = between_of(p, a->scale[0], a->height, (int)a->bilinear, (int)a->align_corners);
-                float *top = all + c * plane + row.first * a->width * LANES, *bottom = all + c * plane + row.second * a->width * LANES;
+                float *top = all + c * plane + row.first * a->width * LANES;
+                float *bottom = all + c * plane + row.second * a->width * LANES;
                 const float *dy = a->dy.p + j->group * a->dy.stride + ((c * a->out_height + p) * a->out_width + first) * LANES;
                 for (int64_t q = 0; q < count; q++)
                     for (int l = 0; l < LANES; l += VL) {

@@ -1,5 +1,5 @@
-/* layer_norm over count of (outer, count). Sums over count: element i goes to virtual lane i mod 16, then a tree by halves. With
-   images side by side they fill the vectors; else (LANES 1) the elements of a row do, with the same bits. */
+/* layer_norm over count of (outer, count). Sums over count: element i goes to virtual lane i mod 16, then a tree by halves.
+   Images side by side fill the vectors; else (LANES 1) the elements of a row do, with the same bits. */
 #include "slice.h"
 
 #if LANES == 16
@@ -14,7 +14,13 @@ static inline __attribute__((always_inline)) vf norm_term(int kind, vf x, vf dy,
     return kind == NORM_GRADIENT ? sum + g : vf_fma(g, (x - n->mean) * n->rstd, sum);
 }
 
-/* the sum of one vector of images; elements lie LANES floats apart */
+static inline vf norm_tree(vf *lane) {
+    for (int half = 8; half > 0; half >>= 1)
+        for (int i = 0; i < half; i++) lane[i] += lane[i + half];
+    return lane[0];
+}
+
+/* the sum of x or of its squares, of one vector of images: elements lie LANES floats apart */
 static inline __attribute__((always_inline)) vf norm_columns(int kind, const norm_of *n, int64_t count) {
     vf lane[16];
     for (int half = 0; half < 16; half += 8) {                /* eight sums at a time stay in registers */
@@ -24,20 +30,38 @@ static inline __attribute__((always_inline)) vf norm_columns(int kind, const nor
         for (int e = 0; e < 8; e++) sum[e] = vf_set1(0.0f);
         for (; i + 8 <= count; i += 16)
 #pragma GCC unroll 8
-            for (int e = 0; e < 8; e++)
-                sum[e] = norm_term(kind, vf_load(n->x + (i + e) * LANES), kind >= NORM_GRADIENT ? vf_load(n->dy + (i + e) * LANES) : sum[e],
-                                   vf_set1(n->weight ? n->weight[i + e] : 1.0f), n, sum[e]);
+            for (int e = 0; e < 8; e++) sum[e] = norm_term(kind, vf_load(n->x + (i + e) * LANES), sum[e], sum[e], n, sum[e]);
 #pragma GCC unroll 8
         for (int e = 0; e < 8; e++)
-            if (i + e < count)
-                sum[e] = norm_term(kind, vf_load(n->x + (i + e) * LANES), kind >= NORM_GRADIENT ? vf_load(n->dy + (i + e) * LANES) : sum[e],
-                                   vf_set1(n->weight ? n->weight[i + e] : 1.0f), n, sum[e]);
+            if (i + e < count) sum[e] = norm_term(kind, vf_load(n->x + (i + e) * LANES), sum[e], sum[e], n, sum[e]);
 #pragma GCC unroll 8
         for (int e = 0; e < 8; e++) lane[half + e] = sum[e];
     }
-    for (int half = 8; half > 0; half >>= 1)
-        for (int i = 0; i < half; i++) lane[i] += lane[i + half];
-    return lane[0];
+    return norm_tree(lane);
+}
+
+/* both sums of the backward at once */
+static inline __attribute__((always_inline))
+void norm_columns_pair(const norm_of *n, int64_t count, int weighted, vf *gradient, vf *product) {
+    vf lane[2][16];
+    for (int part = 0; part < 16; part += 4) {
+        vf sum[2][4];
+#pragma GCC unroll 4
+        for (int e = 0; e < 4; e++) sum[0][e] = sum[1][e] = vf_set1(0.0f);
+        for (int64_t i = part; i < count; i += 16)
+#pragma GCC unroll 4
+            for (int e = 0; e < 4; e++) {
+                if (i + e >= count) break;
+                vf g = vf_load(n->dy + (i + e) * LANES);
+                if (weighted) g = g * vf_set1(n->weight[i + e]);
+                sum[0][e] += g;
+                sum[1][e] = vf_fma(g, (vf_load(n->x + (i + e) * LANES) - n->mean) * n->rstd, sum[1][e]);
+            }
+#pragma GCC unroll 4
+        for (int e = 0; e < 4; e++) lane[0][part + e] = sum[0][e], lane[1][part + e] = sum[1][e];
+    }
+    *gradient = norm_tree(lane[0]);
+    *product = norm_tree(lane[1]);
 }
 
 /* the sum of one row of count consecutive floats */
@@ -48,7 +72,8 @@ static inline __attribute__((always_inline)) float norm_row(int kind, const norm
     for (int64_t i = 0; i < count; i += VF) {
         int64_t left = count - i;
         vf *sum = &lane[i / VF % (16 / VF)], dy = kind >= NORM_GRADIENT ? vf_load_run(n->dy + i, left) : *sum;
-        vf more = norm_term(kind, vf_load_run(n->x + i, left), dy, n->weight ? vf_load_run(n->weight + i, left) : *sum, n, *sum);
+        vf weight = n->weight ? vf_load_run(n->weight + i, left) : *sum;
+        vf more = norm_term(kind, vf_load_run(n->x + i, left), dy, weight, n, *sum);
         if (left < VF) {                                      /* lanes past the row keep their sum */
             vf_store(spread, *sum);
             vf_store_first(spread, more, (int)left);
@@ -60,15 +85,19 @@ static inline __attribute__((always_inline)) float norm_row(int kind, const norm
     return tree_sum(spread);
 }
 
-/* the functions that are compiled: one a sum */
+/* the functions that are compiled */
 static vf norm_columns_x(const norm_of *n, int64_t count) { return norm_columns(NORM_X, n, count); }
 static vf norm_columns_square(const norm_of *n, int64_t count) { return norm_columns(NORM_SQUARE, n, count); }
-static vf norm_columns_gradient(const norm_of *n, int64_t count) { return norm_columns(NORM_GRADIENT, n, count); }
-static vf norm_columns_product(const norm_of *n, int64_t count) { return norm_columns(NORM_PRODUCT, n, count); }
+static void norm_columns_gradients(const norm_of *n, int64_t count, vf *gradient, vf *product) {
+    if (n->weight) norm_columns_pair(n, count, 1, gradient, product);
+    else norm_columns_pair(n, count, 0, gradient, product);
+}
 static vf norm_row_x(const norm_of *n, int64_t count) { return vf_set1(norm_row(NORM_X, n, count)); }
 static vf norm_row_square(const norm_of *n, int64_t count) { return vf_set1(norm_row(NORM_SQUARE, n, count)); }
-static vf norm_row_gradient(const norm_of *n, int64_t count) { return vf_set1(norm_row(NORM_GRADIENT, n, count)); }
-static vf norm_row_product(const norm_of *n, int64_t count) { return vf_set1(norm_row(NORM_PRODUCT, n, count)); }
+static void norm_row_gradients(const norm_of *n, int64_t count, vf *gradient, vf *product) {
+    *gradient = vf_set1(norm_row(NORM_GRADIENT, n, count));
+    *product = vf_set1(norm_row(NORM_PRODUCT, n, count));
+}
 #endif
 
 /* A vector of what follows: VF images of one element, or VF elements of one row, `left` of them; w: the weight's or bias's. */
@@ -128,7 +157,9 @@ static void K(layer_norm_backward)(const layer_norm_backward_args *a, const job 
                          .dy = a->dy.p + j->group * a->dy.stride + o * count * LANES + l, .weight = a->weight};
             n.mean = LANES == 16 ? vf_load(mean) : vf_set1(*mean);
             n.rstd = LANES == 16 ? vf_load(rstd) : vf_set1(*rstd);
-            const vf gradient = norm_sum(gradient)(&n, count) / size, product = norm_sum(product)(&n, count) / size;
+            vf gradient, product;
+            norm_sum(gradients)(&n, count, &gradient, &product);
+            gradient = gradient / size, product = product / size;
             for (int64_t i = 0; i < count; i += NORM_STEP) {
                 vf g = norm_load(n.dy, i), normal = (norm_load(n.x, i) - n.mean) * n.rstd;
                 if (n.weight) g = g * norm_weight(n.weight, i);
@@ -157,8 +188,8 @@ static void K(layer_norm_sums)(const layer_norm_sums_args *a, const job *j) {
                     for (int64_t i = 0; i < features; i++)
 #pragma GCC unroll 4
                         for (int l = 0; l < LANES; l += VF) {
-                            int64_t at = (o * a->count + i) * LANES + l;
-                            vf d = vf_load(dy + at), normal = (vf_load(x + at) - vf_load(mean + o * LANES + l)) * vf_load(rstd + o * LANES + l);
+                            int64_t at = (o * a->count + i) * LANES + l, row = o * LANES + l;
+                            vf d = vf_load(dy + at), normal = (vf_load(x + at) - vf_load(mean + row)) * vf_load(rstd + row);
                             vf_store(sum[i] + l, vf_load(sum[i] + l) + d);
                             vf_store(product[i] + l, vf_fma(d, normal, vf_load(product[i] + l)));
                         }

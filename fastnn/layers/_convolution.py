@@ -6,10 +6,11 @@ from ._check import integer, kaiming_uniform, several
 
 
 class Convolution(Module):
-    """`axes` of an image; `transposed`: weight (in, out / groups, ...), not (out, in / groups, ...), and no words for padding."""
+    """`axes` of an image; `transposed`: weight (in, out / groups, ...) and not (out, in / groups, ...)."""
     axes, transposed = 2, False
 
-    def __init__(self, in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode, algorithm):
+    def __init__(self, in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode,
+                 algorithm):
         super().__init__()
         name = type(self).__name__
         self.in_channels = integer(name, "in_channels", in_channels)
@@ -50,7 +51,8 @@ class Convolution(Module):
         """The arguments that are not defaults, as PyTorch prints them."""
         text = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"
         none, one = (0,) * self.axes, (1,) * self.axes
-        for name, default in (("padding", none), ("output_padding", none), ("dilation", one), ("groups", 1), ("algorithm", None)):
+        for name, default in (("padding", none), ("output_padding", none), ("dilation", one), ("groups", 1),
+                              ("algorithm", None)):
             value = getattr(self, name, default)
             text += "" if value == default else f", {name}={value!r}"
         return text + ("" if self.bias is not None else ", bias=False")

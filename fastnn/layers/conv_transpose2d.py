@@ -18,13 +18,14 @@ class ConvTranspose2d(Convolution):
     Raises ValueError for arguments that do not fit together; the input's shape is checked when the layer is called."""
     transposed = True
 
-    def __init__(self, in_channels, out_channels, kernel_size, stride=1, padding=0, output_padding=0, groups=1, bias=True, dilation=1,
-                 padding_mode="zeros", algorithm=None):
-        super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode, algorithm)
+    def __init__(self, in_channels, out_channels, kernel_size, stride=1, padding=0, output_padding=0, groups=1, bias=True,
+                 dilation=1, padding_mode="zeros", algorithm=None):
+        super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode,
+                         algorithm)
         self.output_padding = self._each("output_padding", output_padding, 0)
         if any(o >= max(s, d) for o, s, d in zip(self.output_padding, self.stride, self.dilation)):
-            raise ValueError(f"ConvTranspose2d: output_padding={self.output_padding} must be smaller than stride={self.stride} or "
-                             f"dilation={self.dilation}")
+            raise ValueError(f"ConvTranspose2d: output_padding={self.output_padding} must be smaller than stride={self.stride} "
+                             f"or dilation={self.dilation}")
 
     def forward(self, x):
         """x: (N, in_channels, H, W)."""

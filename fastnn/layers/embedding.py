@@ -11,7 +11,8 @@ __all__ = ["Embedding"]
 class Embedding(Module):
     """A table of vectors: each index becomes its row.
 
-    Args: num_embeddings, embedding_dim; padding_idx=None: a row (negative: from the end) that starts as zeros and is not trained.
+    Args: num_embeddings, embedding_dim; padding_idx=None: a row (negative: from the end) that starts as zeros and is not
+    trained.
     Shapes: whole numbers (N, ...) of any dtype -> (N, ..., embedding_dim).
     Parameters: weight (num_embeddings, embedding_dim), standard normal (PyTorch's).
     Raises IndexError that names the first index outside 0 .. num_embeddings - 1, before anything is changed."""
@@ -25,7 +26,8 @@ class Embedding(Module):
         if padding_idx is not None:
             row = integer("Embedding", "padding_idx", padding_idx, -self.num_embeddings)
             if row >= self.num_embeddings:
-                raise ValueError(f"Embedding: padding_idx must be a row of num_embeddings={self.num_embeddings}, got {padding_idx!r}")
+                raise ValueError(f"Embedding: padding_idx must be a row of num_embeddings={self.num_embeddings}, "
+                                 f"got {padding_idx!r}")
             self.padding_idx = row % self.num_embeddings
             table[self.padding_idx] = 0
         self.weight = Parameter(table)

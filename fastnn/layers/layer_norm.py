@@ -13,7 +13,8 @@ class LayerNorm(Module):
     """(x - mean) / sqrt(variance + eps) * weight + bias over the last axes of each row by itself (Ba, Kiros and Hinton,
     arXiv:1607.06450).
 
-    Args: normalized_shape: an int or a tuple, the last lengths of x; eps=1e-5; elementwise_affine=True: has weight and bias; bias=True.
+    Args: normalized_shape: an int or a tuple, the last lengths of x; eps=1e-5; elementwise_affine=True: has weight and
+    bias; bias=True.
     Shapes: (N, ..., *normalized_shape) -> the same.
     Parameters: weight (ones), bias (zeros), of normalized_shape."""
 

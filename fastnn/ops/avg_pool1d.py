@@ -26,5 +26,6 @@ def avg_pool1d_backward(grad_output, x, kernel_size, stride=None, padding=0, cei
     images = as_image("avg_pool1d_backward", x)
     window = _attributes("avg_pool1d_backward", images, kernel_size, stride, padding, ceil_mode, count_include_pad)
     expected = (*images.shape[:2], *window["out_size"])
-    arguments.check_shape("avg_pool1d_backward", "grad_output", grad_output, sequence_shape(expected, x.ndim), ", as avg_pool1d's result")
+    arguments.check_shape("avg_pool1d_backward", "grad_output", grad_output, sequence_shape(expected, x.ndim),
+                          ", as avg_pool1d's result")
     return _avg_pool2d_backward(grad_output.reshape(expected), size=tuple(images.shape[2:]), **window).reshape(tuple(x.shape))

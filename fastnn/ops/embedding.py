@@ -16,8 +16,9 @@ def _embedding(x, weight, *, padding_idx):
     if wrong.any():
         place = tuple(int(i) for i in np.argwhere(wrong)[0])
         given = x[place].item()
-        raise IndexError(f"embedding: x[{', '.join(map(str, place))}] is {int(given) if given == given // 1 else given}, indices must be "
-                         f"whole numbers from 0 to {weight.shape[0] - 1} (the table has {weight.shape[0]} rows)")
+        given = int(given) if given == given // 1 else given
+        raise IndexError(f"embedding: x[{', '.join(map(str, place))}] is {given}, indices must be whole numbers from 0 "
+                         f"to {weight.shape[0] - 1} (the table has {weight.shape[0]} rows)")
     return weight[x.astype(np.int64)]
 
 
@@ -32,7 +33,8 @@ def _(emit, x, weight, out, *, padding_idx):
          dim=weight.shape[1])
 
 
-@op("embedding_backward", shape=lambda dy, x, *, embeddings, **attrs: Spec((embeddings, dy.shape[-1]), dy.dtype), mode="flat", rows=2)
+@op("embedding_backward", shape=lambda dy, x, *, embeddings, **attrs: Spec((embeddings, dy.shape[-1]), dy.dtype),
+    mode="flat", rows=2)
 def _embedding_backward(dy, x, *, embeddings, padding_idx):
     dweight = np.zeros((embeddings, dy.shape[-1]), dy.dtype)
     np.add.at(dweight, x.astype(np.int64).reshape(-1), dy.reshape(-1, dy.shape[-1]))
@@ -73,8 +75,8 @@ def _check(name, x, weight, padding_idx):
         raise ValueError(f"{name}: weight has {weight.shape[0]} rows, expected 1 to {MOST}")
     if not is_symbolic(x):
         x = np.asarray(x)
-        if x.dtype.kind in "iub":                   # before they become floats
-            _embedding.reference(x.astype(np.int64, copy=False), np.empty((weight.shape[0], 0)), padding_idx=None)
+        if x.size and x.dtype.kind in "fiub" and not (x.min() >= 0 and x.max() < weight.shape[0]):     # before they become floats
+            _embedding.reference(x, np.empty((weight.shape[0], 0)), padding_idx=None)
         x = arguments.check_float(name, "x", x)
         if isinstance(weight, np.ndarray):
             x = x.astype(weight.dtype, copy=False)
@@ -84,8 +86,9 @@ def _check(name, x, weight, padding_idx):
 def embedding(x, weight, padding_idx=None):
     """The rows of `weight` that x names.
 
-    x: whole numbers from 0 to num_embeddings - 1 of any shape (N, ...), integers or floats; weight (num_embeddings, embedding_dim), at
-    most 2^24 rows. padding_idx: a row (negative: from the end) that gets no gradient. Returns (N, ..., embedding_dim).
+    x: whole numbers from 0 to num_embeddings - 1 of any shape (N, ...), integers or floats; weight (num_embeddings,
+    embedding_dim), at most 2^24 rows. padding_idx: a row (negative: from the end) that gets no gradient.
+    Returns (N, ..., embedding_dim).
     Raises IndexError that names the first index out of range, in a plan before anything is changed; ValueError where weight or
     padding_idx do not fit."""
     x, weight, padding_idx = _check("embedding", x, weight, padding_idx)
@@ -95,11 +98,12 @@ def embedding(x, weight, padding_idx=None):
 
 
 def embedding_backward(grad_output, x, weight, padding_idx=None):
-    """The gradient of embedding with respect to weight, of which only the shape counts: each row is the sum of the gradients of its
-    uses, in their order. grad_output (N, ..., embedding_dim)."""
+    """The gradient of embedding with respect to weight, of which only the shape counts: each row is the sum of the gradients of
+    its uses, in their order. grad_output (N, ..., embedding_dim)."""
     x, weight, padding_idx = _check("embedding_backward", x, weight, padding_idx)
     grad_output, x, weight = arguments.floats("embedding_backward", grad_output=grad_output, x=x, weight=weight)
-    arguments.check_shape("embedding_backward", "grad_output", grad_output, (*x.shape, weight.shape[1]), ", as embedding's result")
+    arguments.check_shape("embedding_backward", "grad_output", grad_output, (*x.shape, weight.shape[1]),
+                          ", as embedding's result")
     if x.ndim == 0:
         x, grad_output = x.reshape((1,)), grad_output.reshape((1, weight.shape[1]))
     return _embedding_backward(grad_output, x, embeddings=weight.shape[0], padding_idx=padding_idx)

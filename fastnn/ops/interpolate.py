@@ -1,5 +1,5 @@
-"""Images of another size: the nearest pixel, or a weighted sum of the four around (bilinear), by PyTorch's rules of where an output
-pixel lies."""
+"""Images of another size: the nearest pixel, or a weighted sum of the four around (bilinear), by PyTorch's rules of where an
+output pixel lies."""
 import numpy as np
 
 from ..graph import Spec, op
@@ -31,7 +31,8 @@ def _between(out, scale, size, mode, align_corners):
 def _taps(size, dtype, *, out_size, factors, mode, align_corners):
     """The pixels that make an output image: [(rows, columns, shares)], each (rows, columns) a part of an image."""
     scales = _scales(size, out_size, factors, mode, align_corners)
-    (top, bottom, down), (left, right, across) = (_between(o, s, n, mode, align_corners) for o, s, n in zip(out_size, scales, size))
+    (top, bottom, down), (left, right, across) = (_between(o, s, n, mode, align_corners)
+                                                  for o, s, n in zip(out_size, scales, size))
     if mode == "nearest":
         return [(top[:, None], left[None], None)]
     return [(rows[:, None], columns[None], (share[:, None] * part[None]).astype(dtype))
@@ -119,7 +120,8 @@ def interpolate(x, size=None, scale_factor=None, mode="nearest", align_corners=N
     size: an integer or (rows, columns); or scale_factor: a number or two, the output's size is floor(input's * factor). mode:
     "nearest" (the pixel at floor(place / factor)) or "bilinear" (the four pixels around, the outermost repeated beyond them).
     align_corners=False: pixels are squares, and images cover each other; True: the corner pixels' centers lie on each other.
-    Returns (N, C, rows, columns). Raises ValueError for arguments that do not fit. Source: as torch.nn.functional.interpolate."""
+    Returns (N, C, rows, columns). Raises ValueError for arguments that do not fit.
+    Source: as torch.nn.functional.interpolate."""
     x = arguments.check_float("interpolate", "x", x)
     return _interpolate(x, **_attributes("interpolate", x, size, scale_factor, mode, align_corners))
 

@@ -1,5 +1,5 @@
-"""Layer normalisation: y = (x - mean) / sqrt(variance + eps) * weight + bias, mean and biased variance over the last axes of each
-row by itself."""
+"""Layer normalisation: y = (x - mean) / sqrt(variance + eps) * weight + bias, mean and biased variance over the last axes of
+each row by itself."""
 import numpy as np
 
 from ..graph import Spec, op
@@ -107,7 +107,8 @@ def _normalized(name, x, normalized_shape, **parameters):
 def layer_norm(x, normalized_shape, weight=None, bias=None, eps=1e-5):
     """(x - mean) / sqrt(variance + eps) * weight + bias, mean and biased variance over the last axes of x.
 
-    x (N, ..., *normalized_shape); normalized_shape: an integer or a tuple; weight, bias of that shape, None: 1, 0. Returns x's shape.
+    x (N, ..., *normalized_shape); normalized_shape: an integer or a tuple; weight, bias of that shape, None: 1, 0. Returns
+    x's shape.
     Raises ValueError where shapes do not fit. Source: Ba, Kiros and Hinton, arXiv:1607.06450."""
     x, axes, (weight, bias) = _normalized("layer_norm", x, normalized_shape, weight=weight, bias=bias)
     if x.ndim == axes:
@@ -117,7 +118,8 @@ def layer_norm(x, normalized_shape, weight=None, bias=None, eps=1e-5):
 
 def layer_norm_backward(grad_output, x, normalized_shape, weight=None, eps=1e-5):
     """The gradients of layer_norm: (grad_x, grad_weight, grad_bias), always three; grad_output has x's shape."""
-    x, axes, (grad_output, weight) = _normalized("layer_norm_backward", x, normalized_shape, grad_output=grad_output, weight=weight)
+    x, axes, (grad_output, weight) = _normalized("layer_norm_backward", x, normalized_shape, grad_output=grad_output,
+                                                   weight=weight)
     arguments.check_shape("layer_norm_backward", "grad_output", grad_output, x.shape, ", as x")
     shape = tuple(x.shape)
     if x.ndim == axes:

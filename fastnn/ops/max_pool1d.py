@@ -20,5 +20,6 @@ def max_pool1d_backward(grad_output, x, kernel_size, stride=None, padding=0, dil
     images = as_image("max_pool1d_backward", x)
     window = pool1d_attributes("max_pool1d_backward", images, kernel_size, stride, padding, dilation, ceil_mode)
     expected = (*images.shape[:2], *window["out_size"])
-    arguments.check_shape("max_pool1d_backward", "grad_output", grad_output, sequence_shape(expected, x.ndim), ", as max_pool1d's result")
+    arguments.check_shape("max_pool1d_backward", "grad_output", grad_output, sequence_shape(expected, x.ndim),
+                          ", as max_pool1d's result")
     return _max_pool2d_backward(grad_output.reshape(expected), images, **window).reshape(tuple(x.shape))

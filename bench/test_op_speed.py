@@ -253,11 +253,12 @@ ELEMENTWISE = {
     "batch_norm training": (lambda x, dy: F.batch_norm(x, training=True),
                             lambda t, x, dy: t.nn.functional.batch_norm(x, None, None, training=True), 3),
     "random_window": (lambda x, dy: F.random_window(x, padding=2, flip=0.5), None, 2),
+    "bernoulli": (lambda x, dy: F.bernoulli(x), lambda t, x, dy: t.bernoulli(x.clamp(0, 1)), 2),
     "randn_like": (lambda x, dy: F.randn_like(x), lambda t, x, dy: t.randn_like(x), 1),
     "dropout": (lambda x, dy: F.dropout(x, 0.5), lambda t, x, dy: t.nn.functional.dropout(x, 0.5), 2),
     "sum": (lambda x, dy: F.sum(x), lambda t, x, dy: x.sum(), 1),
 }
-RANDOM = ("dropout", "randn_like", "random_window")                  # their results are their own
+RANDOM = ("dropout", "randn_like", "bernoulli", "random_window")     # their results are their own
 
 
 @engines()

@@ -188,6 +188,7 @@ embedding_backward  dweight[r, d] = sum over i < count, ascending, of dy[i, d] w
 dropout     y[i] = keep(i) ? x[i] / (1 - p) : 0; keep(i) = u >= p, u = word (i & 3) of Philox4x32-10(key (seed, stream), counter
             (image lo, i >> 2, step lo, step hi)) >> 8, times 2^-24. The backward is the same kernel on dy.
 randn_like  y[i] = the standard normal quantile of u + 2^-25, u as dropout's.
+bernoulli   y[i] = u < x[i] ? 1 : 0, u as dropout's; NaN where x is NaN.
 random_window  y[c, p, q] = x[c] at row m + cos(t) v - sin(t) h, column k + sin(t) v + cos(t) h, bilinear, 0 outside: (m, k) the image's
             middle ((height - 1) / 2, ...), v = top + p - m, h = left + q - k (mirrored: left + out_width - 1 - q - k). With k0 .. k3
             the image's words 0 .. 3 (as dropout's) >> 8, u = k 2^-24: mirrored = u0 < flip, t = 2 (2 u3 - 1) half_angle,

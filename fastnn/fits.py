@@ -33,7 +33,7 @@ PUBLIC = {
 POOLS = {"max_pool2d": ("dilation",), "avg_pool2d": ("count_include_pad",)}
 PER_CHANNEL = {"batch_norm_apply": 1, "batch_norm_statistics": 1}           # inputs after the first are (channels,)
 # by numbers drawn: what their public functions take beside x
-DRAWN = {"dropout": (), "randn_like": ("shape",), "random_window": ("size", "padding", "flip", "degrees")}
+DRAWN = {"dropout": (), "bernoulli": (), "randn_like": ("shape",), "random_window": ("size", "padding", "flip", "degrees")}
 
 
 def check(op, inputs, attrs, n):

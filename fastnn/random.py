@@ -59,6 +59,12 @@ def normal(shape, std=1.0):
     return draw
 
 
+def integers(below, shape):
+    """int64 array, uniform in 0 .. below-1."""
+    with _lock:
+        return generator().integers(below, size=shape, dtype=np.int64)
+
+
 def permutation(n):
     """0 .. n-1 in random order, int64."""
     with _lock:

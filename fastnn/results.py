@@ -11,6 +11,7 @@ FAMILIES = {
     "cnn": "cnn",
     "resnet": "resnet",
     "autoencoder": "autoencoder",
+    "rbm": "boltzmann",
     "gan": "gan",
     "faces": "faces",
 }

@@ -83,14 +83,18 @@ def _body(model, compiled, optimizer, session, inputs, n_x, y, weighted, moved):
         results[f"metric {name}"] = value if value.shape == () else functions["mean"](value)
     if optimizer is None:
         return results, []
+    moved[:], updates = descent(model, optimizer, session, results["loss"])
+    return results, updates
+
+
+def descent(model, optimizer, session, loss):
+    """One step of the optimizer down the gradient of `loss`, a scalar value -> (the parameters that move, the updates)."""
     params = [p for p in model.parameters() if p.requires_grad and p in optimizer]
     states = [session.state(p) for p in params]
     one = g.as_value(np.ones((), np.float32))
-    found = g.gradients([results["loss"]], [one], states)
+    found = g.gradients([loss], [one], states)
     pairs = [(p, d) for p, d in zip(params, found) if d is not None]
-    moved[:] = [p for p, _ in pairs]
-    return results, [*session.updates, *optimizer.updates(pairs)]
-
+    return [p for p, _ in pairs], [*session.updates, *optimizer.updates(pairs)]
 
 def train_step(model, x, y, weighted=False, rows=None):
     """The training Step for arrays like x (a list) and y (a list, or a dict by output name). rows: of a batch, where the arrays hold more than one."""

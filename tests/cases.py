@@ -305,6 +305,9 @@ case("random_window-turn", F.random_window, rows(*IMAGES), padding=1, degrees=30
 case("random_window-any-turn", F.random_window, rows(2, 9, 6), size=6, flip=1.0, degrees=180.0, bits=True, **_a)
 case("random_window-folded", lambda x: F.random_window(x.reshape(-1, 1, 7, 8), padding=2, degrees=10.0, seed=3, step=4),
      rows(*IMAGES), bits=True, gradient=False)
+case("bernoulli", F.bernoulli, rows(3, 5), seed=3, step=(7 << 32) + 5, bits=True, gradient=False)
+case("bernoulli-wide", F.bernoulli, rows(3, 37), seed=(1 << 40) + 17, step=2, bits=True, gradient=False)
+case("bernoulli-folded", lambda x: F.bernoulli(x.reshape(-1, 5), seed=3, step=4), rows(3, 5), bits=True, gradient=False)
 case("dropout-folded", lambda x: F.dropout(x.reshape(-1, 5), 0.3, seed=3, step=4), rows(3, 5))
 
 # ---- layer norm

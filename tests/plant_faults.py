@@ -142,6 +142,8 @@ FAULTS = [
     ("dropout", "philox.h", "a[3] = (vu){0} + ((uint64_t)k.step >> 32);", "a[3] = (vu){0};"),
     ("randn_like", "randn_like.h", "w - 2.5f, middle", "w - 2.4f, middle"),
     ("randn_like", "randn_like.h", "w < 5.0f", "w < 6.0f"),
+    ("bernoulli", "bernoulli.h", "(vi)(u < p)", "(vi)(u <= p - unit)"),
+    ("bernoulli", "bernoulli.h", "(vi)(p != p), p,", "(vi)(p != p), zero,"),
     ("sgd", "sgd.h", "a->first ? g :", ""),
     ("adam", "adam.h", "vf_sqrt(v) / root", "vf_sqrt(v)"),
     # fusions and placement

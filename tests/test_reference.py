@@ -539,6 +539,8 @@ _mean, _variance = normal(2), positive(2)
 case("batch_norm-eval", lambda x, w, b: F.batch_norm(x, _mean, _variance, w, b), lambda x, w, b: naive_batch_norm(1e-5, False)(
     x, w, b, _mean, _variance), normal(2, 2, 3), normal(2), normal(2))
 case("dropout", lambda x: F.dropout(x, 0.4, seed=5, step=9), lambda x: x * naive_dropout_mask(x.shape, 0.4, 5, 9), normal(3, 7))
+case("bernoulli", lambda x: F.bernoulli(x, seed=5, step=9), lambda x: naive_uniforms(x.shape, 5, 9) < x, RNG.random((3, 7)),
+     gradient=False)
 
 
 def naive_philox(counter, key):

@@ -20,6 +20,7 @@
 #include "batch_norm.h"
 #include "dropout.h"
 #include "randn_like.h"
+#include "bernoulli.h"
 #include "random_window.h"
 #include "embedding.h"
 #include "layer_norm.h"

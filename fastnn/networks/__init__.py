@@ -5,6 +5,7 @@ _HOMES = {
     "MLP": "mlp",
     "LeNet5": "cnn", "SmallCNN": "cnn",
     "ResNet": "resnet", "ResNet18": "resnet", "BasicBlock": "resnet", "Bottleneck": "resnet",
+    "RBM": "boltzmann", "DeepBeliefNetwork": "boltzmann", "BoltzmannMachine": "boltzmann",
     "Autoencoder": "autoencoder", "ConvAutoencoder": "autoencoder", "DenoisingAutoencoder": "autoencoder",
     "VariationalAutoencoder": "autoencoder",
     "GAN": "gan", "DCGAN": "gan",

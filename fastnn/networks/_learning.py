@@ -1,0 +1,77 @@
+"""Learning by a formula of the inputs alone, in place of a loss of predictions and targets. A step (formula, its gradient, the
+optimizer's update) is one plan; here are the step, and the loop of epochs around it."""
+import numpy as np
+
+from .. import random, steps
+
+
+class Step:
+    """Steps of `model` by `formula`(*input values) -> ({name: value} to be returned, what to descend: a loss, a scalar value,
+    or gradients [(parameter, value)]).
+
+    step(*arrays), each with one row an example -> {name: array}. Raises what the model's graph raises; nothing moves then."""
+
+    def __init__(self, model, optimizer, formula):
+        self.model, self.optimizer, self.formula, self.moved = model, optimizer, formula, []
+        self.fingerprint = self.executable = None
+
+    def body(self, session, inputs):
+        """The graph of one step."""
+        results, loss = self.formula(*inputs)
+        if isinstance(loss, list):
+            self.moved, updates = [p for p, _ in loss], self.optimizer.updates(loss)
+        else:
+            self.moved, updates = steps.descent(self.model, self.optimizer, session, loss)
+        return results, updates
+
+    def __call__(self, *arrays):
+        model, fingerprint, rows = self.model, self.model.fingerprint(), len(arrays[0])
+        if self.fingerprint is not fingerprint or self.executable.graph.rows not in (None, rows):
+            self.executable, _ = model.executable(("learning", self), self.body, list(arrays), True)
+            self.fingerprint = fingerprint
+        with model._lock():
+            numbers = model.numbers(advance=True)
+            numbers.update(self.optimizer.slot_values(self.moved))
+            results = self.executable.start(arrays, rows, numbers).results()
+            self.optimizer.advance(self.moved)
+        return dict(zip(self.executable.names, results))
+
+
+def learn(model, rows, step, *, batch_size, epochs, verbose="auto", callbacks=None, shuffle=True, after=None):
+    """Calls step(which rows, an index array) -> {name: mean over them} or None for every mini-batch of `epochs` passes over
+    `rows` rows, and after() -> {name: figure} after each pass, with fit's callbacks and progress -> History, of each figure's
+    mean over an epoch's rows."""
+    from .. import callbacks as cb
+    from ..progress import Progress
+    history, starts = cb.History(), range(0, rows, batch_size)
+    given = [callbacks] if isinstance(callbacks, cb.Callback) else list(callbacks or ())
+    calls = cb.CallbackList([*given, history], model, {"epochs": epochs, "steps": len(starts), "batch_size": batch_size,
+                                                       "verbose": verbose})
+    progress = Progress(epochs, len(starts), verbose)
+    model.__dict__["stop_training"], logs = False, {}
+    calls.call("on_train_begin", {})
+    try:
+        for epoch in range(epochs):
+            calls.call("on_epoch_begin", epoch, {})
+            progress.begin(epoch)
+            order, sums, seen = random.permutation(rows) if shuffle else np.arange(rows, dtype=np.int64), {}, 0
+            for i, start in enumerate(starts):
+                calls.call("on_train_batch_begin", i, {})
+                index = order[start:start + batch_size]
+                for name, value in (step(index) or {}).items():
+                    sums[name] = sums.get(name, 0.0) + float(value) * len(index)
+                seen += len(index)
+                logs = {name: total / seen for name, total in sums.items()}
+                calls.call("on_train_batch_end", i, logs)
+                if model.stop_training == "now":
+                    break
+                progress.update(i + 1, lambda: logs)
+            logs.update(after() if after is not None else {})
+            calls.call("on_epoch_end", epoch, logs)
+            progress.end(logs)
+            if model.stop_training:
+                break
+    finally:
+        progress.close()
+    calls.call("on_train_end", logs)
+    return history

@@ -30,6 +30,8 @@ enum { SCRATCH_FLOATS = 1 << 18 };
 enum { DTYPE_FLOAT32, DTYPE_FLOAT64, DTYPE_UINT8, DTYPE_INT8, DTYPE_INT16, DTYPE_UINT16, DTYPE_INT32, DTYPE_UINT32,
        DTYPE_INT64, DTYPE_UINT64, DTYPE_BOOL };
 enum { REDUCE_SUM, REDUCE_MEAN, REDUCE_MAX, REDUCE_MIN };
+enum { KERNEL_LINEAR, KERNEL_POLY, KERNEL_RBF };
+#define SVM_TINY 1e-12f                                  /* the least curvature of a step */
 
 #define ROWS_IN(f) rows f;
 #define ROWS_OUT(f) rows f;
@@ -201,7 +203,16 @@ rmsprop     g += weight_decay w; s = alpha s + (1 - alpha) g^2 (square_avg); gra
             max(0, s - m^2) for s; d = g / (sqrt(s) + eps); velocity not NULL: v = momentum v + d, and v for d; w -= lr d.
                                                                                                 (PyTorch's RMSprop)
 adam        g += weight_decay w (decoupled: w -= lr weight_decay w first); m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2;
-            w -= lr / correction1 * m / (sqrt(v) / sqrt(correction2) + eps), corrections 1 - beta^t.      (PyTorch's Adam, AdamW) */
+            w -= lr / correction1 * m / (sqrt(v) / sqrt(correction2) + eps), corrections 1 - beta^t.      (PyTorch's Adam, AdamW)
+
+kernel_pack packed as linear_pack's, of rows x features, rows a multiple of 16; squares[r] = sum_k x[r, k]^2, summed as products.
+kernel_matrix  y[r, c] = k(x[r], z[c]), rows y_step apart, z packed, its columns a multiple of 16. p = sum_k x[r, k] z[c, k]
+            (chains of 256): linear p; poly (gamma p + coef0)^degree by squaring; rbf exp(-gamma max(0, squares of x + of z - 2 p)).
+            symmetric: x is z (rows a multiple of 16 too), and half of the work is saved. The squares may be NULL but for rbf.
+svm_solve   min_alpha 1/2 sum_kl s_k s_l alpha_k alpha_l K[k, l] + sum p_k alpha_k, sum s alpha = 0, 0 <= alpha <= bound, for
+            `count` problems, each at most `steps` steps further; svm_solve.h says how the problems lie in the arrays and what
+            the states are. Before the first call f = s p at alpha = 0. done becomes 1 where the gap is below tol. gram: kernel
+            values, or room for a cache of rows, which are then computed from x, packed and squares. */
 
 typedef void (*kernel_fn)(const void *args, const job *j);
 

@@ -13,6 +13,7 @@ FAMILIES = {
     "autoencoder": "autoencoder",
     "rbm": "boltzmann",
     "gan": "gan",
+    "svm": "svm",
     "faces": "faces",
 }
 

@@ -17,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = "avx2"
 FLAGS = "-O1 -std=gnu11 -ffp-contract=off -fvisibility=hidden -pthread -fPIC -Icsrc -w".split()
-TESTS = ["tests/test_ops.py", "tests/test_kernels.py"]
+TESTS = ["tests/test_ops.py", "tests/test_kernels.py", "tests/test_networks_svm.py"]
 
 # (kernel or fusion, file, text that occurs once, what it becomes)
 FAULTS = [
@@ -146,6 +146,10 @@ FAULTS = [
     ("bernoulli", "bernoulli.h", "(vi)(p != p), p,", "(vi)(p != p), zero,"),
     ("sgd", "sgd.h", "a->first ? g :", ""),
     ("adam", "adam.h", "vf_sqrt(v) / root", "vf_sqrt(v)"),
+    # support vector machines
+    ("kernel_pack", "kernel_matrix.h", "sum = vf_fma(x, x, sum);", "sum = vf_fma(x, x, x);"),
+    ("kernel_matrix", "kernel_matrix.h", "if (d & 1) power", "if (d & 2) power"),
+    ("svm_solve", "svm_solve.h", "if (t > room_j) t = room_j;", "if (t > room_j) t = room_i;"),
     # fusions and placement
     ("fuse_ends", "plan.py", 'first.extra[name], first.outputs = argument,', 'first.extra[name], first.outputs = None,'),
     ("fuse_ends", "plan.py", "len(readers[value]) == 1 and is_rows(value)", "is_rows(value)"),

@@ -9,3 +9,5 @@
 #include "sgd.h"
 #include "adam.h"
 #include "rmsprop.h"
+#include "kernel_matrix.h"
+#include "svm_solve.h"

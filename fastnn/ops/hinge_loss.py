@@ -36,9 +36,9 @@ def hinge_loss_backward(x, target, margin=1.0, squared=False, reduction="mean"):
 
 
 def _several_classes(x, target):
-    integer = np.dtype(getattr(target, "dtype", None) or np.asarray(target).dtype).kind in "iu"
-    return integer and len(np.shape(x) if not hasattr(x, "shape") else x.shape) == 2 and \
-        len(np.shape(target) if not hasattr(target, "shape") else target.shape) == 1
+    """Labels beside a score a class?"""
+    x, target = (v if hasattr(v, "shape") else np.asarray(v) for v in (x, target))
+    return np.dtype(target.dtype).kind in "iu" and len(target.shape) == 1 and len(x.shape) == 2 and x.shape[1] > 1
 
 
 def _short(x, target, margin):

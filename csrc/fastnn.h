@@ -139,6 +139,8 @@ lstm_forward  of x (steps, in_features), per image, for times t = 0 .. steps - 1
             along x[t], then along h, each added to those before it, then the sum of the biases. products (steps, 4 hidden):
             weight_ih x made before by linear_forward, the same bits (NULL: not). One call does the `count` times from the
             first-th on, of which it can cut only a single one into parts; for first > 0 y and cells hold the times before.
+            lengths (one an image; NULL: steps): times t >= lengths change nothing, their y is 0, but their x must be finite; then
+            first is 0, and count steps. The same in the backward, which passes dh and dc on there and ignores dy.
 lstm_backward  from dy, dh, dc (of y, h, c; NULL: zeros): dgates (steps, 4, hidden), the gradient of what the four functions are
             applied to; totals (4, hidden), its sum over the steps in the order of the backward; dh0, dc0; before (steps,
             hidden), the h that each time began with: weight_hh's gradient is then linear_backward_weight of dgates and before,

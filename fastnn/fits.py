@@ -26,9 +26,9 @@ PUBLIC = {
     "conv_transpose2d": lambda f, v, a: f["conv_transpose2d"](*v, **a),
     "linear": lambda f, v, a: f["linear"](*v),
     "adaptive_avg_pool2d": lambda f, v, a: f["adaptive_avg_pool2d"](v[0], a["out_size"]),
-    "lstm": lambda f, v, a: f["lstm"](v[0], *v[3:], *v[1:3], **a),
-    "gru": lambda f, v, a: f["gru"](v[0], *v[2:], v[1], **a),
-    "rnn": lambda f, v, a: f["rnn"](v[0], *v[2:], v[1], a["reverse"], "relu" if a["relu"] else "tanh"),
+    "lstm": lambda f, v, a: f["lstm"](v[0], *v[4:], *v[1:3], lengths=v[3], **a),
+    "gru": lambda f, v, a: f["gru"](v[0], *v[3:], v[1], lengths=v[2], **a),
+    "rnn": lambda f, v, a: f["rnn"](v[0], *v[3:], v[1], a["reverse"], "relu" if a["relu"] else "tanh", v[2]),
 }
 POOLS = {"max_pool2d": ("dilation",), "avg_pool2d": ("count_include_pad",)}
 PER_CHANNEL = {"batch_norm_apply": 1, "batch_norm_statistics": 1}           # inputs after the first are (channels,)

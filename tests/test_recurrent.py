@@ -24,14 +24,16 @@ def sigmoid(a):
     return 1 / (1 + math.exp(-a))
 
 
-def naive(kind, x, weight_ih, weight_hh, bias_ih=None, bias_hh=None, h0=None, c0=None, reverse=False, nonlinearity="tanh"):
+def naive(kind, x, weight_ih, weight_hh, bias_ih=None, bias_hh=None, h0=None, c0=None, reverse=False, nonlinearity="tanh",
+          lengths=None):
     """One number at a time."""
     (n, steps, features), hidden = x.shape, weight_hh.shape[1]
     y, last = np.zeros((n, steps, hidden)), [np.zeros((n, hidden)) for _ in range(2 if kind == "lstm" else 1)]
     for image in range(n):
         h = [0.0] * hidden if h0 is None else list(h0[image])
         c = [0.0] * hidden if c0 is None else list(c0[image])
-        for t in reversed(range(steps)) if reverse else range(steps):
+        own = range(steps if lengths is None else int(lengths[image]))
+        for t in reversed(own) if reverse else own:
             from_x = [sum(weight_ih[r, k] * x[image, t, k] for k in range(features)) + (0 if bias_ih is None else bias_ih[r])
                       for r in range(weight_ih.shape[0])]
             from_h = [sum(weight_hh[r, k] * h[k] for k in range(hidden)) + (0 if bias_hh is None else bias_hh[r])
@@ -65,8 +67,10 @@ def arguments(kind, n=3, steps=4, features=3, hidden=2, biases=True, states=True
     return arrays
 
 
+LENGTHS = np.array([4, 1, 2])
 OPS = [("lstm", {}), ("lstm", dict(reverse=True)), ("gru", {}), ("gru", dict(reverse=True)), ("rnn", {}),
-       ("rnn", dict(reverse=True, nonlinearity="relu"))]
+       ("rnn", dict(reverse=True, nonlinearity="relu")), *[(kind, dict(reverse=reverse, lengths=LENGTHS)) for kind in GATES
+                                                           for reverse in (False, True)]]
 
 
 @pytest.mark.parametrize("kind, options", OPS)
@@ -88,7 +92,7 @@ def test_formulas(kind, options, more):
 @pytest.mark.parametrize("kind, options", OPS)
 @pytest.mark.parametrize("more", [{}, dict(states=False, biases=False)])
 def test_finite_differences(kind, options, more):
-    arrays = arguments(kind, n=2, steps=3, **more)
+    arrays = arguments(kind, n=3, steps=4, **more)
     function = lambda *values: getattr(F, kind)(*values, **options)                                    # noqa: E731
     out, inputs = trace(function, arrays)
     factors = [normal(*v.shape) for v in out]
@@ -112,6 +116,11 @@ def test_wrong_arguments():
                            ((x, w, u, None, None, normal(2, 2)), r"lstm: h0 must have shape \(3, 2\)")):
         with pytest.raises(ValueError, match=message):
             F.lstm(*given)
+    for lengths, message in (([4, 1], r"lstm: lengths must have shape \(3,\), \(N,\), it has shape \(2,\)"),
+                             ([4, 5, 1], r"lstm: lengths must be whole numbers from 0 to 4, lengths\[1\] is 5"),
+                             ([4, 1, 1.5], r"lengths\[2\] is 1.5"), ([4, np.nan, 1], "is nan"), ([-1, 1, 1], "is -1")):
+        with pytest.raises(ValueError, match=message):
+            F.lstm(x, w, u, lengths=lengths)
     with pytest.raises(ValueError, match="rnn: nonlinearity must be 'tanh' or 'relu', it is 'sine'"):
         F.rnn(*arguments("rnn")[:3], nonlinearity="sine")
 
@@ -168,6 +177,65 @@ def test_like_torch(kind, options, batch_first, n):
         quiet = layer(x, *([given if kind == "LSTM" else given[0]] if given else []))
         for a, b in zip([quiet[0], *opened(quiet[1])], found):
             np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("kind, options", LAYERS)
+@pytest.mark.parametrize("batch_first", [True, False])
+def test_lengths_like_torch(kind, options, batch_first):
+    """Values and every gradient are those of PyTorch's packed sequences, whatever lies behind a sequence's end."""
+    torch = pytest.importorskip("torch")
+    pack, unpack = torch.nn.utils.rnn.pack_padded_sequence, torch.nn.utils.rnn.pad_packed_sequence
+    n, steps = 19, 6
+    layer = getattr(nn, kind)(5, 7, batch_first=batch_first, **options)
+    twin = getattr(torch.nn, kind)(5, 7, batch_first=batch_first, **options)
+    twin.load_state_dict({name: torch.tensor(a) for name, a in layer.state_dict().items()})
+    lengths = np.array([6, 1, 3, *RNG.integers(1, 7, n - 3)])
+    x = normal(*((n, steps) if batch_first else (steps, n)), 5, dtype=np.float32)
+    behind = np.arange(steps) >= lengths[:, None]
+    spoilt = x.copy()
+    (spoilt if batch_first else spoilt.swapaxes(0, 1))[behind] = np.nan
+    rows = options.get("num_layers", 1) * (2 if options.get("bidirectional") else 1)
+    states = [normal(rows, n, 7, dtype=np.float32) for _ in layer.states]
+    for given in ((), tuple(states)):
+        tensors = [torch.tensor(a, requires_grad=True) for a in (x, *given)]
+        packed = pack(tensors[0], torch.tensor(lengths), batch_first=batch_first, enforce_sorted=False)
+        output, last = twin(packed, *([tuple(tensors[1:]) if kind == "LSTM" else tensors[1]] if given else []))
+        expected = [unpack(output, batch_first=batch_first, total_length=steps)[0], *opened(last)]
+        here = layer(spoilt, *([given if kind == "LSTM" else given[0]] if given else []), lengths=lengths, training=True)
+        found = [here[0], *opened(here[1])]
+        for a, b in zip(found, expected):
+            np.testing.assert_allclose(a, b.detach().numpy(), rtol=2e-5, atol=2e-6)
+        assert not (found[0] if batch_first else found[0].swapaxes(0, 1))[behind].any()
+        factors = [normal(*a.shape, dtype=np.float32) for a in found]
+        twin.zero_grad()
+        sum((v * torch.tensor(f)).sum() for v, f in zip(expected, factors)).backward()
+        layer.zero_grad()
+        dxs = layer.backward({str(i): f for i, f in enumerate(factors)})
+        for a, b in zip(dxs, tensors):
+            np.testing.assert_allclose(a, b.grad.numpy(), rtol=2e-5, atol=2e-5)
+        for name, b in twin.named_parameters():
+            np.testing.assert_allclose(layer.__dict__[name].grad, b.grad.numpy(), rtol=2e-5, atol=5e-5, err_msg=name)
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "GRU", "RNN"])
+def test_lengths_of_all_and_of_none(kind):
+    """Full lengths change nothing; a sequence of no steps leaves its state as it was."""
+    layer = getattr(nn, kind)(3, 5, batch_first=True, bidirectional=True)
+    x, states = normal(20, 4, 3, dtype=np.float32), [normal(2, 20, 5, dtype=np.float32) for _ in layer.states]
+    (plain, end), (y, last) = layer(x, states), layer(x, states, lengths=np.full(20, 4))
+    np.testing.assert_array_equal(plain, y)
+    for a, b in zip(opened(end), opened(last)):
+        np.testing.assert_array_equal(a, b)
+    y, last = layer(x, states, lengths=np.zeros(20, np.int64))
+    assert not y.any()
+    for a, b in zip(states, opened(last)):
+        np.testing.assert_array_equal(a, b)
+    for rows in (1, 5):
+        some = np.arange(20) % 5
+        many, one = layer(x, lengths=some)[0], layer(x[:rows], lengths=some[:rows])[0]
+        np.testing.assert_array_equal(many[:rows], one)
+    with pytest.raises(ValueError, match=rf"{kind}: lengths must be whole numbers from 0 to 4, lengths\[0\] is 5"):
+        layer(x, lengths=np.full(20, 5))
 
 
 def classifier(kind, **options):

@@ -23,7 +23,8 @@ static void K(gru_forward)(const gru_forward_args *a, const job *j) {
     const recurrent_sizes r = recurrent_sizes_of(LANES, a->hidden, a->count, j);
     const float *x = group_of(a->x, j), *h = group_of(a->h0, j), *bias_ih = a->bias_ih, *bias_hh = a->bias_hh;
     const float *packed_hh = a->packed_hh, *packed_n = packed_hh + GRU_N * r.padded * r.hidden;
-    float *y = group_of(a->y, j), *saved = group_of(a->saved, j), *products = group_of(a->products, j), *free = j->scratch;
+    float *y = group_of(a->y, j), *saved = group_of(a->saved, j), *products = group_of(a->products, j);
+    float *lengths = group_of(a->lengths, j), *free = j->scratch;
     float *pre = take(&free, GRU_SAVED * r.pitch), *bias = take(&free, GRU_SAVED * r.padded);
     float *turn[2] = {take(&free, r.width), take(&free, r.width)};
     recurrent_biases(&r, bias, bias_ih, bias_hh, GRU_N);
@@ -33,7 +34,7 @@ static void K(gru_forward)(const gru_forward_args *a, const job *j) {
     for (int64_t s = a->first; s < a->first + a->count; s++) {
         const int64_t t = recurrent_time(s, a->steps, a->reverse);
         if (s && s == a->first) h = y + recurrent_time(s - 1, a->steps, a->reverse) * r.width;
-        float *next = y ? y + t * r.width : turn[s % 2], *of_h = pre + GRU_NH * r.pitch;
+        float *next = y && !lengths ? y + t * r.width : turn[s % 2], *of_h = pre + GRU_NH * r.pitch;
         for (int64_t b = r.begin; b < r.end; b += r.at_once) {
             gate_inputs(LANES, &r, pre, GRU_GATES, b, further(products, t * GRU_GATES * r.width), a->packed_ih,
                         x + t * a->in_features * LANES, a->in_features);
@@ -43,6 +44,10 @@ static void K(gru_forward)(const gru_forward_args *a, const job *j) {
             const int64_t first = b * UNITS * LANES;
             K(gru_gates)(pre, r.pitch, bias, r.padded, next, h ? h : turn[1], further(saved, t * GRU_SAVED * r.width), r.width,
                          first, smaller(r.pitch, r.width - first));
+        }
+        if (lengths) {
+            if (y) recurrent_choose(LANES, &r, y + t * r.width, next, NULL, lengths, t);
+            recurrent_choose(LANES, &r, next, next, h, lengths, t);
         }
         h = next;
     }
@@ -84,18 +89,26 @@ static void K(gru_backward)(const gru_backward_args *a, const job *j) {
     float *dy = group_of(a->dy, j);
     const float *saved = group_of(a->saved, j), *y = group_of(a->y, j), *h0 = group_of(a->h0, j);
     float *dx = group_of(a->dx_gates, j), *dgates = group_of(a->dgates, j);
-    float *before = group_of(a->before, j);
-    float *totals = group_of(a->totals, j), *free = j->scratch, *dh = take(&free, padded);
+    float *before = group_of(a->before, j), *lengths = group_of(a->lengths, j);
+    float *totals = group_of(a->totals, j), *free = j->scratch, *dh = take(&free, padded), *kept = take(&free, padded);
+    float *chosen = take(&free, padded);
     if (totals) zero_floats(totals, GRU_SAVED * width);
     zero_floats(dh, padded);
     if (a->dh.p) copy_floats(dh, group_of(a->dh, j), width);
     for (int64_t s = a->steps - 1; s >= 0; s--) {
         const int64_t t = recurrent_time(s, a->steps, a->reverse), at = t * GRU_GATES * width;
-        const float *h = s ? y + recurrent_time(s - 1, a->steps, a->reverse) * width : h0;
-        K(gru_gates_backward)(dx + at, dgates + at, totals, dh, further(dy, t * width), saved + t * GRU_SAVED * width, h,
-                              width);
-        if (before) recurrent_before(before + t * width, h, width);
+        const int64_t earlier = recurrent_time(s - 1, a->steps, a->reverse);
+        const float *h = s ? y + earlier * width : h0;
+        if (lengths) {
+            recurrent_part(LANES, dh, kept, further(dy, t * width), lengths, t, width);
+            recurrent_before(LANES, chosen, s ? h : NULL, h0, lengths, earlier, width);
+            h = chosen;
+        }
+        K(gru_gates_backward)(dx + at, dgates + at, totals, dh, lengths ? NULL : further(dy, t * width),
+                              saved + t * GRU_SAVED * width, h, width);
+        if (before) recurrent_before(LANES, before + t * width, h, NULL, NULL, t, width);
         if (s || a->dh0.p) gate_product(LANES, dh, 0, a->packed_hh, 1, blocks, 0, blocks, dgates + at, GRU_GATES * hidden, 1);
+        if (lengths) recurrent_join(dh, kept, width);
     }
     if (a->dh0.p) copy_floats(group_of(a->dh0, j), dh, width);
 }

@@ -35,22 +35,31 @@ static void K(lstm_forward)(const lstm_forward_args *a, const job *j) {
     const recurrent_sizes r = recurrent_sizes_of(LANES, a->hidden, a->count, j);
     const float *x = group_of(a->x, j), *h = group_of(a->h0, j), *c = group_of(a->c0, j);
     float *y = group_of(a->y, j), *cells = group_of(a->cells, j), *saved = group_of(a->saved, j);
-    float *products = group_of(a->products, j), *free = j->scratch;
+    float *products = group_of(a->products, j), *lengths = group_of(a->lengths, j), *free = j->scratch;
     float *pre = take(&free, LSTM_GATES * r.pitch), *bias = take(&free, LSTM_GATES * r.padded);
-    float *h_turn[2] = {take(&free, r.width), take(&free, r.width)}, *c_turn = take(&free, r.width);
+    float *h_turn[2] = {take(&free, r.width), take(&free, r.width)};
+    float *const c_turn = take(&free, r.width), *const c_other = lengths ? take(&free, r.width) : c_turn;
     recurrent_biases(&r, bias, a->bias_ih, a->bias_hh, LSTM_GATES);
-    if (a->first == 0 && !c) zero_floats(c_turn, r.width);
+    if (a->first == 0 && !c) zero_floats(c_other, r.width);
     for (int64_t s = a->first; s < a->first + a->count; s++) {
         const int64_t t = recurrent_time(s, a->steps, a->reverse), before = recurrent_time(s - 1, a->steps, a->reverse);
         if (s && s == a->first) h = y + before * r.width, c = cells + before * r.width;
-        float *h_next = y ? y + t * r.width : h_turn[s % 2], *c_next = cells ? cells + t * r.width : c_turn;
+        float *h_next = y && !lengths ? y + t * r.width : h_turn[s % 2];
+        float *c_next = cells ? cells + t * r.width : s % 2 ? c_other : c_turn;
+        float *keep = further(saved, t * LSTM_SAVED * r.width);
         for (int64_t b = r.begin; b < r.end; b += r.at_once) {
             gate_inputs(LANES, &r, pre, LSTM_GATES, b, further(products, t * LSTM_GATES * r.width), a->packed_ih,
                         x + t * a->in_features * LANES, a->in_features);
             if (h) gate_product(LANES, pre, r.pitch, a->packed_hh, LSTM_GATES, r.blocks, b, r.at_once, h, a->hidden, 1);
             const int64_t first = b * UNITS * LANES;
-            K(lstm_gates)(pre, r.pitch, bias, r.padded, h_next, c_next, c ? c : c_turn,
-                          further(saved, t * LSTM_SAVED * r.width), r.width, first, smaller(r.pitch, r.width - first));
+            K(lstm_gates)(pre, r.pitch, bias, r.padded, h_next, c_next, c ? c : c_other, keep, r.width, first,
+                          smaller(r.pitch, r.width - first));
+        }
+        if (lengths) {
+            if (y) recurrent_choose(LANES, &r, y + t * r.width, h_next, NULL, lengths, t);
+            recurrent_choose(LANES, &r, h_next, h_next, h, lengths, t);
+            recurrent_choose(LANES, &r, c_next, c_next, c, lengths, t);
+            if (keep) recurrent_choose(LANES, &r, keep + LSTM_C * r.width, keep + LSTM_C * r.width, c, lengths, t);
         }
         h = h_next, c = c_next;
     }
@@ -87,7 +96,8 @@ static void K(lstm_backward)(const lstm_backward_args *a, const job *j) {
     const float *saved = group_of(a->saved, j), *y = group_of(a->y, j), *h0 = group_of(a->h0, j);
     const float *c0 = group_of(a->c0, j);
     float *dgates = group_of(a->dgates, j), *before = group_of(a->before, j);
-    float *totals = group_of(a->totals, j), *free = j->scratch, *dh = take(&free, padded), *dc = take(&free, padded);
+    float *totals = group_of(a->totals, j), *lengths = group_of(a->lengths, j), *free = j->scratch;
+    float *dh = take(&free, padded), *dc = take(&free, padded), *dh_kept = take(&free, padded), *dc_kept = take(&free, padded);
     if (totals) zero_floats(totals, LSTM_GATES * width);
     zero_floats(dh, padded);
     zero_floats(dc, padded);
@@ -96,10 +106,15 @@ static void K(lstm_backward)(const lstm_backward_args *a, const job *j) {
     for (int64_t s = a->steps - 1; s >= 0; s--) {
         const int64_t t = recurrent_time(s, a->steps, a->reverse), earlier = recurrent_time(s - 1, a->steps, a->reverse);
         float *d = dgates + t * LSTM_GATES * width;
-        K(lstm_gates_backward)(d, totals, dc, dh, further(dy, t * width), saved + t * LSTM_SAVED * width,
+        if (lengths) {
+            recurrent_part(LANES, dh, dh_kept, further(dy, t * width), lengths, t, width);
+            recurrent_part(LANES, dc, dc_kept, NULL, lengths, t, width);
+        }
+        K(lstm_gates_backward)(d, totals, dc, dh, lengths ? NULL : further(dy, t * width), saved + t * LSTM_SAVED * width,
                                s ? saved + (earlier * LSTM_SAVED + LSTM_C) * width : c0, width);
-        if (before) recurrent_before(before + t * width, s ? y + earlier * width : h0, width);
+        if (before) recurrent_before(LANES, before + t * width, s ? y + earlier * width : NULL, h0, lengths, earlier, width);
         if (s || a->dh0.p) gate_product(LANES, dh, 0, a->packed_hh, 1, blocks, 0, blocks, d, LSTM_GATES * hidden, 0);
+        if (lengths) recurrent_join(dh, dh_kept, width), recurrent_join(dc, dc_kept, width);
     }
     if (a->dh0.p) copy_floats(group_of(a->dh0, j), dh, width);
     if (a->dc0.p) copy_floats(group_of(a->dc0, j), dc, width);

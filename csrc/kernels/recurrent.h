@@ -118,12 +118,6 @@ static inline void copy_floats(float *y, const float *x, int64_t count) {
 
 static inline void add_floats(float *y, vf x, int64_t left) { vf_store_run(y, vf_load_run(y, left) + x, left); }
 
-/* What lies before a step: h of the step before it, zeros where that is missing. */
-static inline void recurrent_before(float *y, const float *h, int64_t count) {
-    if (h) copy_floats(y, h, count);
-    else zero_floats(y, count);
-}
-
 /* The order of time: step s of `steps` is at time `recurrent_time`. */
 static inline int64_t recurrent_time(int64_t s, int64_t steps, int64_t reverse) { return reverse ? steps - 1 - s : s; }
 
@@ -195,6 +189,50 @@ static inline void recurrent_result(int lanes, const recurrent_sizes *r, float *
     if (count <= 0) return;
     if (state) copy_floats(y + first, state + first, count);
     else zero_floats(y + first, count);
+}
+
+/* Images of different lengths: from time `lengths[image]` on an image's sequence is over, and a step there changes nothing. */
+static inline vi recurrent_valid(int lanes, const float *lengths, int64_t i, int64_t t) {
+    return (vi)(vf_set1((float)t) < (lanes == IMAGES ? vf_load(lengths + i % IMAGES) : vf_set1(lengths[0])));
+}
+
+/* y = x where the sequence has this time, else `ended` (NULL: zeros), for this call's units */
+static inline void recurrent_choose(int lanes, const recurrent_sizes *r, float *y, const float *x, const float *ended,
+                                    const float *lengths, int64_t t) {
+    const int64_t end = smaller(r->end * UNITS * lanes, r->width);
+    for (int64_t i = r->begin * UNITS * lanes; i < end; i += VF) {
+        const vf other = ended ? vf_load_run(ended + i, end - i) : vf_set1(0);
+        vf_store_run(y + i, vf_select(recurrent_valid(lanes, lengths, i, t), vf_load_run(x + i, end - i), other), end - i);
+    }
+}
+
+/* The h that a step began with: h, that of the step before it (at time `earlier`), where there is one (NULL: not) and the
+   sequence has that time, else h0, else zeros. */
+static inline void recurrent_before(int lanes, float *y, const float *h, const float *h0, const float *lengths,
+                                    int64_t earlier, int64_t width) {
+    const float *first = h ? h : h0;
+    if (!first) zero_floats(y, width);
+    else if (!h || !lengths) copy_floats(y, first, width);
+    else for (int64_t i = 0; i < width; i += VF) {
+        const vf other = h0 ? vf_load_run(h0 + i, width - i) : vf_set1(0);
+        const vf before = vf_load_run(h + i, width - i);
+        vf_store_run(y + i, vf_select(recurrent_valid(lanes, lengths, i, earlier), before, other), width - i);
+    }
+}
+
+/* Backward: d, the gradient of the state after time t, becomes d + dy where the sequence has this time, else 0; what passes the
+   step by, unchanged, is kept and comes back by recurrent_join. dy may be NULL. */
+static inline void recurrent_part(int lanes, float *d, float *kept, const float *dy, const float *lengths, int64_t t,
+                                  int64_t width) {
+    for (int64_t i = 0; i < width; i += VF) {
+        const vi valid = recurrent_valid(lanes, lengths, i, t);
+        const vf old = vf_load_run(d + i, width - i);
+        vf_store_run(kept + i, vf_select(valid, vf_set1(0), old), width - i);
+        vf_store_run(d + i, vf_select(valid, dy ? vf_load_run(dy + i, width - i) + old : old, vf_set1(0)), width - i);
+    }
+}
+static inline void recurrent_join(float *d, const float *kept, int64_t width) {
+    for (int64_t i = 0; i < width; i += VF) add_floats(d + i, vf_load_run(kept + i, width - i), width - i);
 }
 
 /* The share of x in the gates of blocks first .. : weight_ih x, or what linear_forward has made of it (natural order). */

@@ -5,6 +5,7 @@ from .. import functional as F
 from .. import graph, random
 from ..module import Module
 from ..parameter import Parameter
+from ..ops._recurrent import check_lengths
 from ._check import dimensions, integer, number
 
 
@@ -15,9 +16,14 @@ def _flat(state):
     return [part for s in state for part in _flat(s)] if isinstance(state, (tuple, list)) else [state]
 
 
+def _apart(given):
+    """Initial states and lengths apart: lengths are what has one axis and comes last."""
+    return (given[:-1], given[-1]) if given and len(given[-1].shape) == 1 else (given, None)
+
+
 class Recurrent(Module):
-    """`gates` rows of weights a unit, `states` (names of the initial states), `step(x, parameters, states, reverse)` for one
-    direction of one layer."""
+    """`gates` rows of weights a unit, `states` (names of the initial states), `step(x, parameters, states, **options)` for one
+    direction of one layer; options: reverse, lengths."""
     gates, states = 1, ("h0",)
     in_sequential = {"sequential": True}            # what a Sequential adds to a call
 
@@ -52,17 +58,18 @@ class Recurrent(Module):
 
     # -- calling: a state may come as PyTorch's tuple; by hand the states' rows lead, as the rows of every input do
 
-    def __call__(self, x, hx=None, *more, training=None, **named):
-        return super().__call__(x, *_flat(hx), *_flat(more), training=training, **named)
+    def __call__(self, x, hx=None, *more, lengths=None, training=None, **named):
+        return super().__call__(x, *_flat(hx), *_flat(more), *_flat(lengths), training=training, **named)
 
     def _run(self, inputs, training):
         x, *states = [np.asarray(a) for a in inputs]
-        self._check(x, states)
+        states, lengths = _apart(states)
+        self._check(x, states, lengths)
         if not self.batch_first:
             x = x.swapaxes(0, 1)
         zeros = np.zeros((self.num_layers * self.directions, x.shape[0], self.hidden_size), np.float32)
         states = states or [zeros] * len(self.states)
-        results = super()._run([x, *(s.swapaxes(0, 1) for s in states)], training)
+        results = super()._run([x, *(s.swapaxes(0, 1) for s in states), *_flat(lengths)], training)
         return results[0], results[1] if len(results) == 2 else results[1:]
 
     def predict(self, x, batch_size=64, verbose=0):
@@ -85,7 +92,7 @@ class Recurrent(Module):
             raise ValueError(f"{type(self).__name__}: batch_first=False, and {what} cuts rows along axis 0, which here is "
                              "time; use batch_first=True")
 
-    def _check(self, x, states):
+    def _check(self, x, states, lengths):
         name = type(self).__name__
         dimensions(name, x, 3)
         if x.shape[2] != self.input_size:
@@ -99,22 +106,23 @@ class Recurrent(Module):
             if tuple(value.shape) != wanted:
                 raise ValueError(f"{name}: expected {state} of shape (layers * directions, N, hidden_size) = {wanted}, got "
                                  f"{tuple(value.shape)}")
+        check_lengths(name, lengths, rows, x.shape[1 if self.batch_first else 0])
 
     # -- the network
 
     def forward(self, x, *state, sequential=False):
         """x: (N, steps, input_size), or (steps, N, input_size) without batch_first; state: see the class."""
-        session, states = graph.current(), _flat(state)
+        session, (states, lengths) = graph.current(), _apart(_flat(state))
         by_hand = states and id(self) not in session.names and session.rows != graph.FUNCTIONAL_ROWS    # see _run
         if sequential and session.labelled:
             self._rows_lead("fit")
         if by_hand:
             states = [[s[:, i] for i in range(s.shape[1])] for s in states]
         else:
-            self._check(x, states)
+            self._check(x, states, lengths)
             states = [[s[i] for i in range(s.shape[0])] for s in states]
             x = x if self.batch_first else x.transpose(0, 1)
-        output, finals = self._layers(x, states)
+        output, finals = self._layers(x, states, lengths)
         if sequential and not self.return_sequences:
             return F.cat(finals[0][-self.directions:], 1)
         output = output if self.batch_first else output.transpose(0, 1)
@@ -123,15 +131,18 @@ class Recurrent(Module):
         finals = tuple(F.stack(f, 0) for f in finals)
         return output, finals[0] if len(finals) == 1 else finals
 
-    def _layers(self, x, states):
+    def _layers(self, x, states, lengths):
         """x (N, steps, features), states: for each its values of every layer and direction -> the output sequence and the final
         states, arranged likewise."""
         finals = [[] for _ in self.states]
+        if lengths is not None:                     # whatever lies behind a sequence's end, NaN too, is not looked at
+            x = F.where(F.gt(lengths.reshape(-1, 1, 1), np.arange(x.shape[1], dtype=np.float32)[:, None]), x, 0.0)
         for layer in range(self.num_layers):
             outputs = []
             for direction in range(self.directions):
                 given = [s[layer * self.directions + direction] for s in states] or [None] * len(self.states)
-                output, *final = self.step(x, self._parameters_of(layer, direction), given, bool(direction))
+                output, *final = self.step(x, self._parameters_of(layer, direction), given, reverse=bool(direction),
+                                           lengths=lengths)
                 outputs.append(output)
                 for into, value in zip(finals, final):
                     into.append(value)

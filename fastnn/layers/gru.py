@@ -13,6 +13,8 @@ class GRU(Recurrent):
     of each direction, side by side.
     Called: `output, h = gru(x)` or `gru(x, h0)`. x (N, steps, input_size), without batch_first (steps, N, input_size); output
     likewise, hidden_size * directions features; h0, h (num_layers * directions, N, hidden_size), zeros where left out.
+    Sequences of different lengths: a call with lengths=, shape (N,); what lies behind a sequence's end is not looked
+    at, output there is 0, and h is that of its last step (PyTorch's packed sequences).
     Parameters, for layers l0, l1 ... (and ..._reverse): weight_ih_l0 (3 hidden_size, features), weight_hh_l0 (3 hidden_size,
     hidden_size), bias_ih_l0, bias_hh_l0 (3 hidden_size,), rows r, z, n, uniform in +-1/sqrt(hidden_size) (PyTorch's)."""
     gates = 3
@@ -21,6 +23,6 @@ class GRU(Recurrent):
                  return_sequences=True):
         super().__init__(input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, return_sequences)
 
-    def step(self, x, parameters, states, reverse):
+    def step(self, x, parameters, states, **options):
         """One direction of one layer: the output, h."""
-        return F.gru(x, *parameters, *states, reverse=reverse)
+        return F.gru(x, *parameters, *states, **options)

@@ -14,6 +14,8 @@ class LSTM(Recurrent):
     Called: `output, (h, c) = lstm(x)` or `lstm(x, (h0, c0))`. x (N, steps, input_size), without batch_first (steps, N,
     input_size); output likewise, hidden_size * directions features; h0, c0, h, c (num_layers * directions, N, hidden_size),
     zeros where left out.
+    Sequences of different lengths: a call with lengths=, shape (N,); what lies behind a sequence's end is not looked
+    at, output there is 0, and h is that of its last step (PyTorch's packed sequences).
     Parameters, for layers l0, l1 ... (and ..._reverse): weight_ih_l0 (4 hidden_size, features), weight_hh_l0 (4 hidden_size,
     hidden_size), bias_ih_l0, bias_hh_l0 (4 hidden_size,), rows i, f, g, o, uniform in +-1/sqrt(hidden_size) (PyTorch's)."""
     gates, states = 4, ("h0", "c0")
@@ -22,6 +24,6 @@ class LSTM(Recurrent):
                  return_sequences=True):
         super().__init__(input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, return_sequences)
 
-    def step(self, x, parameters, states, reverse):
+    def step(self, x, parameters, states, **options):
         """One direction of one layer: the output, h, c."""
-        return F.lstm(x, *parameters, *states, reverse=reverse)
+        return F.lstm(x, *parameters, *states, **options)

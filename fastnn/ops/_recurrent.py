@@ -5,7 +5,7 @@ from ..graph import Spec
 from . import _arguments as arguments
 from ._lowering import each_image
 
-MOST_UNITS = 4096               # what the kernels' scratch memory holds
+MOST_UNITS, MOST_WITH_LENGTHS = 4096, 3840  # what the kernels' scratch memory holds
 APART_WEIGHTS, APART_STEPS = 40000, 128     # one image: from what size of weight_hh on each of up to so many steps is a call
 
 
@@ -38,6 +38,24 @@ def sigmoid(x):
         return (1 / (1 + np.exp(-x))).astype(x.dtype, copy=False)
 
 
+def valid(lengths, t):
+    """Which sequences have time t: a column, or True."""
+    return True if lengths is None else (t < lengths)[:, None]
+
+
+def held(lengths, t, new, old):
+    """The state after time t: the new one, where a sequence is over the old one."""
+    return new if lengths is None else np.where(valid(lengths, t), new, old)
+
+
+def split(lengths, t, d, dy=None):
+    """The gradient of the state after time t: what the step takes (with that of its output), and what passes it by."""
+    total = d if dy is None else dy[:, t] + d
+    if lengths is None:
+        return total, d.dtype.type(0)
+    return np.where(valid(lengths, t), total, 0), np.where(valid(lengths, t), 0, d)
+
+
 def pack(emit, weight, gates, transposed=0):
     """The weight as the kernels want it: 16 units side by side."""
     units, in_features = (weight.shape[1], weight.shape[0]) if transposed else (weight.shape[0] // gates, weight.shape[1])
@@ -64,7 +82,7 @@ def forward(emit, kernel, gates, inputs, outputs, weights, sequences=("y",), **a
     weight_ih, weight_hh, bias_ih, bias_hh = weights
     steps, (rows, hidden) = inputs["x"].shape[1], weight_hh.shape
     alone = emit.lanes == 1 and emit.mode == "row"
-    apart = alone and rows * hidden >= APART_WEIGHTS and steps <= APART_STEPS
+    apart = alone and rows * hidden >= APART_WEIGHTS and steps <= APART_STEPS and inputs["lengths"] is None
     fields = dict(packed_ih=None if alone else pack(emit, weight_ih, gates), packed_hh=pack(emit, weight_hh, gates),
                   bias_ih=bias_ih, bias_hh=bias_hh, products=None, steps=steps, in_features=weight_ih.shape[1], hidden=hidden,
                   **attrs)
@@ -109,9 +127,10 @@ def weight_gradients(dx_gates, dgates, before, dbias_ih, dbias_hh, x, weight_ih,
             None if bias_hh is None else dbias_hh)
 
 
-def check(name, gates, x, weight_ih, weight_hh, bias_ih, bias_hh, **states):
-    """All arguments as floats of one type, with their shapes checked: (x, *states, weight_ih, weight_hh, bias_ih, bias_hh)."""
-    given = dict(x=x, **states, weight_ih=weight_ih, weight_hh=weight_hh, bias_ih=bias_ih, bias_hh=bias_hh)
+def check(name, gates, x, weight_ih, weight_hh, bias_ih, bias_hh, lengths, **states):
+    """All arguments as floats of one type, with their shapes checked: (x, *states, lengths, weight_ih, weight_hh, bias_ih,
+    bias_hh)."""
+    given = dict(x=x, **states, lengths=lengths, weight_ih=weight_ih, weight_hh=weight_hh, bias_ih=bias_ih, bias_hh=bias_hh)
     found = dict(zip(given, arguments.floats(name, **given)))
     x, weight_ih, weight_hh = found["x"], found["weight_ih"], found["weight_hh"]
     arguments.check_ndim(name, "x", x, (3,), "(N, steps, in_features)")
@@ -120,15 +139,26 @@ def check(name, gates, x, weight_ih, weight_hh, bias_ih, bias_hh, **states):
     if rows != gates * hidden:
         raise ValueError(f"{name}: weight_hh must have shape ({gates} * hidden, hidden), it has shape "
                          f"{arguments.shown(weight_hh.shape)}")
-    if hidden > MOST_UNITS:
-        raise ValueError(f"{name}: {hidden} hidden units, at most {MOST_UNITS} are possible")
+    most = MOST_UNITS if lengths is None else MOST_WITH_LENGTHS
+    if hidden > most:
+        raise ValueError(f"{name}: {hidden} hidden units, at most {most} are possible"
+                         + ("" if lengths is None else " with lengths"))
     arguments.check_shape(name, "weight_ih", weight_ih, (rows, x.shape[2]),
                           f": {gates} gates of {hidden} units, the input's features")
     for bias in ("bias_ih", "bias_hh"):
         arguments.check_shape(name, bias, found[bias], (rows,), f", as weight_hh {arguments.shown(weight_hh.shape)}")
     for state in states:
         arguments.check_shape(name, state, found[state], (x.shape[0], hidden), ", (N, hidden)")
+    check_lengths(name, found["lengths"], *x.shape[:2])
     return tuple(found.values())
+
+
+def check_lengths(name, lengths, n, steps):
+    """Raises unless lengths (None passes) is (N,), whole numbers from 0 to steps as far as they are known."""
+    arguments.check_shape(name, "lengths", lengths, (n,), ", (N,)")
+    if isinstance(lengths, np.ndarray):
+        for i in np.flatnonzero(~((lengths >= 0) & (lengths <= steps) & (lengths == np.floor(lengths))))[:1]:
+            raise ValueError(f"{name}: lengths must be whole numbers from 0 to {steps}, lengths[{i}] is {lengths[i]:g}")
 
 
 def check_gradients(name, x, weight_hh, grad_output, **states):

@@ -1,8 +1,9 @@
-"""Data sets as NumPy arrays: the digits that come with the package, and folders of IDX files such as MNIST's;
-others by name.
+"""Data sets as NumPy arrays: the digits that come with the package, folders of IDX files such as MNIST's, faces, spoken digits,
+a text, prices.
 
 Images come as uint8 (N, channels, height, width), labels as int64 (N,): what `fit` takes (with `scale=` for the images)."""
 import os
+from typing import NamedTuple
 
 import numpy as np
 
@@ -146,3 +147,98 @@ def _read(path):
         return gzip.decompress(data)
     except (OSError, EOFError, zlib.error) as error:
         raise ValueError(f"{path} is no sound gzip file: {error}") from None
+
+
+class SpokenDigits(NamedTuple):
+    """Recordings: `signals` a list of int16 arrays, one a recording, of `rate` samples a second; `digits` (N,) int64 0..9;
+    `speakers` (N,) names; `takes` (N,) int64, which of a speaker's recordings of a digit."""
+    signals: list
+    digits: np.ndarray
+    speakers: np.ndarray
+    takes: np.ndarray
+    rate: int
+
+
+def load_spoken_digits(folder):
+    """The Free Spoken Digit Dataset (Z. Jackson and others, CC BY-SA 4.0) -> SpokenDigits, in the order of the files' names.
+
+    folder: holds recordings.zip or fsdd/recordings.zip, or is such a file's path; in it {digit}_{speaker}_{take}.wav. Its
+    official test part are the takes 0 to 4. FileNotFoundError: no such file. ValueError: a recording that is not 16-bit mono,
+    or rates that differ."""
+    import zipfile
+    path, found, rates = _place(folder, "recordings.zip", "fsdd"), [], set()
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for name in sorted(n for n in archive.namelist() if n.endswith(".wav")):
+                digit, speaker, take = os.path.basename(name)[:-len(".wav")].split("_")
+                signal, rate = _wav(f"{path}: {name}", archive.read(name))
+                found.append((signal, int(digit), speaker, int(take)))
+                rates.add(rate)
+    except zipfile.BadZipFile as error:
+        raise ValueError(f"{path} is no sound zip file: {error}") from None
+    if len(rates) != 1:
+        raise ValueError(f"{path}: recordings of one rate are expected, there are {sorted(rates)} samples a second")
+    signals, digits, speakers, takes = zip(*found)
+    return SpokenDigits(list(signals), np.array(digits), np.array(speakers), np.array(takes), rates.pop())
+
+
+def _wav(name, data):
+    """(samples int16, samples a second) of a RIFF file with one channel of 16 bits."""
+    import io
+    import wave
+    try:
+        with wave.open(io.BytesIO(data)) as wav:
+            if (wav.getnchannels(), wav.getsampwidth()) != (1, 2):
+                raise ValueError(f"{name}: {wav.getnchannels()} channels of {8 * wav.getsampwidth()} bits; one of 16 is "
+                                 "expected")
+            return np.frombuffer(wav.readframes(wav.getnframes()), "<i2").astype(np.int16), wav.getframerate()
+    except (wave.Error, EOFError) as error:
+        raise ValueError(f"{name} is no sound wav file: {error}") from None
+
+
+def load_text(folder, held_out=0.1):
+    """A text in two parts -> (the first, the last `held_out` of its characters): by default tiny Shakespeare (A. Karpathy).
+
+    folder: holds input.txt or tinyshakespeare/input.txt, in UTF-8; or the path of such a file. FileNotFoundError: no such file.
+    ValueError: not UTF-8, or a share that is not in (0, 1)."""
+    if not 0 < held_out < 1:
+        raise ValueError(f"load_text: held_out must be between 0 and 1, got {held_out!r}")
+    path = _place(folder, "input.txt", "tinyshakespeare")
+    try:
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is no text in UTF-8: {error}") from None
+    cut = int(len(text) * (1 - held_out))
+    return text[:cut], text[cut:]
+
+
+def load_prices(folder, column="adjclose"):
+    """Daily prices -> dates (N,) datetime64[D], ascending, and prices (N,) float64: by default the S&P 500.
+
+    folder: holds sp500-2000.csv or stocks/sp500-2000.csv, or is the path of a CSV file with a header, a column `date` (ISO) and
+    the column asked for. FileNotFoundError: no such file. ValueError: no such column, no number, a price that is not positive,
+    or dates that do not ascend."""
+    import csv
+    path = _place(folder, "sp500-2000.csv", "stocks")
+    with open(path, newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    try:
+        dates = np.array([row["date"] for row in rows], "datetime64[D]")
+        prices = np.array([row[column] for row in rows], np.float64)
+    except (KeyError, ValueError, TypeError) as error:
+        raise ValueError(f"{path}: columns date and {column} of dates and numbers are expected: {error!r}") from None
+    if not (np.isfinite(prices) & (prices > 0)).all() or not (np.diff(dates) > np.timedelta64(0)).all():
+        raise ValueError(f"{path}: positive prices and ascending dates are expected")
+    return dates, prices
+
+
+def _place(folder, name, inside):
+    """The path of a file that lies in `folder` or in the folder `inside` of it, or is `folder` itself."""
+    if folder is None:
+        raise ValueError(f"give the folder of data that holds {inside}/{name}: none comes with the package")
+    folder = os.fspath(folder)
+    for path in (folder, os.path.join(folder, name), os.path.join(folder, inside, name)):
+        if os.path.isfile(path):
+            return path
+    raise FileNotFoundError(f"{folder} has no {name} and no {inside}/{name}")

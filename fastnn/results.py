@@ -13,8 +13,12 @@ FAMILIES = {
     "autoencoder": "autoencoder",
     "rbm": "boltzmann",
     "gan": "gan",
+    "rnn": "rnn",
+    "language_model": "language_model",
+    "speech": "speech",
     "svm": "svm",
     "faces": "faces",
+    "stocks": "stocks",
 }
 
 

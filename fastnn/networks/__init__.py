@@ -9,6 +9,7 @@ _HOMES = {
     "Autoencoder": "autoencoder", "ConvAutoencoder": "autoencoder", "DenoisingAutoencoder": "autoencoder",
     "VariationalAutoencoder": "autoencoder",
     "GAN": "gan", "DCGAN": "gan",
+    "SequenceClassifier": "sequence_classifier", "LanguageModel": "language_model",
     "SVC": "svm", "SVR": "svm", "LinearSVC": "linear_svc", "RandomFourierFeatures": "random_fourier_features",
 }
 

@@ -125,3 +125,16 @@ def test_idx_folder_errors(tmp_path):
     write(tmp_path / "t10k-images-idx3-ubyte", idx_bytes(np.zeros(3, np.uint8)))
     with pytest.raises(ValueError, match="3 or 4 axes"):
         datasets.load_idx_folder(tmp_path)
+
+
+def test_mnist_in_the_folder_or_below_it(tmp_path):
+    images = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
+    (tmp_path / "mnist").mkdir()
+    for split in ("train", "t10k"):
+        write(tmp_path / "mnist" / f"{split}-images-idx3-ubyte.gz", idx_bytes(images))
+        write(tmp_path / "mnist" / f"{split}-labels-idx1-ubyte.gz", idx_bytes(np.array([7, 2], np.uint8)))
+    for folder in (tmp_path, tmp_path / "mnist"):
+        for x, y in datasets.load_mnist(folder):
+            assert np.array_equal(x, images[:, None]) and y.tolist() == [7, 2]
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        datasets.load_mnist(tmp_path / "nowhere")

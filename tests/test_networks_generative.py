@@ -232,6 +232,24 @@ def test_nothing_is_compiled_again():
     assert [id(e) for entry in model._cache.values() for e in entry.values()] == made
 
 
+def test_the_average_follows_the_generator():
+    nn.manual_seed(0)
+    model, x = networks.DCGAN(SHAPE, channels=(4, 8), latent=5, averaging=0.75), digits(32)
+    model.compile()
+    expected = model.average.state_dict()
+    for step in range(1, 9):
+        before = model.generator.state_dict()
+        model.train_on_batch(x)
+        moves = 1 - min(0.75, (2 * step + 1) / (2 * step + 10))
+        expected = {name: a + (before[name] - a) * moves for name, a in expected.items()}
+    for name, a in model.average.state_dict().items():
+        if "tracked" not in name:
+            np.testing.assert_allclose(a, expected[name], rtol=1e-4, atol=1e-6, err_msg=name)
+    z = np.random.default_rng(0).standard_normal((4, 5))
+    np.testing.assert_array_equal(model.predict(z), model.average.predict(z))
+    assert not np.array_equal(model.predict(z), model.generator.predict(z))
+
+
 def test_a_gan_is_saved(tmp_path):
     model = small_dcgan()
     model.fit(digits(20), verbose=0)

@@ -23,7 +23,7 @@ def train(data=None, *, epochs=None, seed=0, quick=False):
     nn.manual_seed(seed)
     images, scale = (load_mnist(data)[0][0], 1 / 255) if data else (load_digits("train")[0], 1 / 16)
     epochs = epochs or (3 if quick else 15 if data else 40)
-    model = DCGAN(images.shape[1:], channels=(16, 32), latent=32)
+    model = DCGAN(images.shape[1:], channels=(16, 32), latent=32, averaging=0.999 if data else 0.99)
     model.compile(*(nn.Adam(lr=0.0005, betas=(0.5, 0.999)) for _ in range(2)))
     falling = nn.LearningRateScheduler(lambda epoch, lr: 0.0005 * min(1.0, 2 * (1 - epoch / epochs)))
     model.fit(images, batch_size=BATCH if data else 16, epochs=epochs, scale=scale, callbacks=falling)

@@ -1,5 +1,6 @@
 """Generative adversarial networks: a generator that makes images from noise, and a discriminator that learns to tell them from
 real ones, from which the generator learns to make better ones (Goodfellow et al. 2014, arXiv:1406.2661)."""
+import copy
 from math import prod
 
 import numpy as np
@@ -7,7 +8,7 @@ import numpy as np
 from .. import functional as F
 from .. import graph, optimizers, random, run, steps
 from ..layers import BatchNorm2d, Conv2d, ConvTranspose2d, Flatten, LeakyReLU, Linear, ReLU, Reshape, Sequential, Sigmoid
-from ..layers._check import integer
+from ..layers._check import integer, number
 from ..module import Module
 from ._generative import halved, row_shape
 
@@ -65,11 +66,13 @@ class GAN(Module):
     D(G(z))). Each turn is one plan: noise, both networks, gradients of the one that learns, its update.
 
     Args: generator: noise (N, latent) -> images; discriminator: images -> (N, 1), the logit of being real; both Modules.
-    latent: numbers of noise a row; None: the in_features of the generator's first Linear layer. Called, it is the generator.
-    `state_dict` and `save` hold the generator and, as state, the discriminator. Raises TypeError for what is no Module,
-    ValueError where latent is not known."""
+    latent: numbers of noise a row; None: the in_features of the generator's first Linear layer. averaging: with 0.999, say, the
+    generator that samples is one whose weights are a running mean, 0.999 of it kept at each step (Yazici et al. 2019,
+    arXiv:1806.04498), `average`; 0: the one that learns. Called, it is the generator that samples. `state_dict` and `save` hold
+    all networks, the graph in the file is the generator's. Raises TypeError for what is no Module, ValueError where latent is
+    not known."""
 
-    def __init__(self, generator, discriminator, latent=None):
+    def __init__(self, generator, discriminator, latent=None, averaging=0.0):
         super().__init__()
         for name, part in (("generator", generator), ("discriminator", discriminator)):
             if not isinstance(part, Module):
@@ -79,10 +82,21 @@ class GAN(Module):
         if latent is None and first is None:
             raise ValueError("GAN: the generator has no Linear layer to read the length of its noise from: give latent=")
         self.latent = first.in_features if latent is None else integer("GAN", "latent", latent)
+        self.averaging = number("GAN", "averaging", averaging, 0.0, 1.0)
+        self.average = copy.deepcopy(generator).requires_grad_(False) if averaging else None
 
     def forward(self, z):
-        """z: noise (N, latent) -> images."""
-        return self.generator(z)
+        """z: noise (N, latent) -> images, by the averaged generator where there is one."""
+        return self.sampler()(z)
+
+    def sampler(self):
+        """The generator that samples."""
+        return self.generator if self.average is None else self.average
+
+    def numbers(self, advance=False):
+        """Module.numbers, and how far the average moves in a step: further in the first ones, whose weights soon change."""
+        found = super().numbers(advance)
+        return {**found, "moves": 1 - min(self.averaging, (found["step"] + 1) / (found["step"] + 10))}
 
     def compile(self, optimizer=None, discriminator_optimizer=None, smoothing=0.0):
         """How the two are trained: an optimizer or its name each, None: Adam(lr=2e-4, betas=(0.5, 0.999)) (Radford et al.
@@ -140,7 +154,7 @@ class GAN(Module):
             def body(session, inputs):
                 results = self._learn_to_make(*inputs) if generates else self._learn_to_tell(*inputs)
                 moved[:], updates = updated(session, learner, optimizer, results["loss"])
-                return results, updates
+                return results, updates + averaged(session, self.sampler() if generates else learner, learner)
             made = self.build(body, shapes, n, True)
             made.moved = moved
             found = entry["free" if made.rows is None else n] = steps.Step(self, made, optimizer)
@@ -181,7 +195,7 @@ class GAN(Module):
     def sample(self, n, batch_size=256):
         """n generated images, from noise by manual_seed's generator."""
         z = random.normal((integer(f"{type(self).__name__}.sample", "n", n), self.latent))
-        return self.generator.predict(z, batch_size)
+        return self.sampler().predict(z, batch_size)
 
 
 def updated(session, learner, optimizer, loss):
@@ -195,15 +209,25 @@ def updated(session, learner, optimizer, loss):
     return [p for p, _ in pairs], [*statistics, *optimizer.updates(pairs)]
 
 
+def averaged(session, average, network):
+    """[(state, new value)]: the averaged weights and statistics move towards those that the network has before this step.
+    Nothing where it is the network itself."""
+    if average is network:
+        return []
+    states = [[session.state(h) for h in (*part.parameters(), *part.buffers()) if h.dtype.kind == "f"]
+              for part in (average, network)]
+    return [(mean, mean + (value - mean) * session.slot("moves")) for mean, value in zip(*states)]
+
+
 class DCGAN(GAN):
     """A GAN of strided convolutions with batch norm (Radford, Metz, Chintala 2016, arXiv:1511.06434); images between 0 and 1.
 
     Args: shape=(1, 28, 28): channels, height and width, the last two divisible by 4 (by 2 once for each number in channels);
     channels=(32, 64): of the discriminator's layers, the generator's are the same from the other end; latent=64: numbers of
-    noise. Weights of convolutions begin with standard deviation 0.02, as there. Raises ValueError for shapes that cannot be
-    halved."""
+    noise; averaging=0.0: as GAN's. Weights of convolutions begin with standard deviation 0.02, as there. Raises ValueError for
+    shapes that cannot be halved."""
 
-    def __init__(self, shape=(1, 28, 28), channels=(32, 64), latent=64):
+    def __init__(self, shape=(1, 28, 28), channels=(32, 64), latent=64, averaging=0.0):
         shape, latent = row_shape("DCGAN", shape), integer("DCGAN", "latent", latent)
         widths, small = halved("DCGAN", shape, channels)
         up = [Linear(latent, prod(small), bias=False), Reshape(*small), BatchNorm2d(small[0]), ReLU()]
@@ -212,8 +236,9 @@ class DCGAN(GAN):
         down = [Conv2d(widths[0], widths[1], 4, 2, 1), LeakyReLU(0.2)]
         for a, b in zip(widths[1:], widths[2:]):
             down += [Conv2d(a, b, 4, 2, 1, bias=False), BatchNorm2d(b), LeakyReLU(0.2)]
-        super().__init__(Sequential(*up, ConvTranspose2d(widths[1], widths[0], 4, 2, 1), Sigmoid()),
-                         Sequential(*down, Flatten(), Linear(prod(small), 1)), latent)
-        for layer in self.modules():
+        up += [ConvTranspose2d(widths[1], widths[0], 4, 2, 1), Sigmoid()]
+        for layer in [*up, *down]:
             if isinstance(layer, (Conv2d, ConvTranspose2d)):
                 layer.weight.data = random.normal(layer.weight.shape, 0.02)
+        super().__init__(Sequential(*up),
+                         Sequential(*down, Flatten(), Linear(prod(small), 1)), latent, averaging)

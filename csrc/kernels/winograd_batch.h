@@ -57,7 +57,8 @@ static winograd_plan winograd_plan_of(const winograd_forward_args *a, float *scr
     winograd_plan p = {.a = a, .across = ceil_div(a->out_width, WINOGRAD_OUT), .v = scratch};
     p.tiles = p.across * ceil_div(a->out_height, WINOGRAD_OUT);
     p.channels = smaller(a->channels, winograd_chain(a->channels));
-    p.block = smaller(larger(p.tiles, 1), p.channels <= 16 ? 12 : p.channels <= 32 ? 6 : 3);
+    p.block = VF_REGISTERS >= 32 ? larger(2, smaller(12, 256 / p.channels)) : p.channels <= 16 ? 6 : 3;     /* 4 x 3 products */
+    p.block = smaller(larger(p.tiles, 1), p.block);
     p.block = ceil_div(p.tiles, larger(1, ceil_div(p.tiles, p.block)));
     p.filters = smaller(ceil_div(a->filters, 16) * 16, (ROOM / larger(1, p.block) - p.channels) / 16 * 16);
     p.v_step = p.channels * p.block * IMAGES + 16;        /* + 16: no powers of two */

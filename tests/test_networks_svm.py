@@ -43,10 +43,11 @@ def gaussian(gamma):
 @pytest.mark.parametrize("kernel", ["linear", "rbf", "poly"])
 def test_like_scikit_learn(kernel, binary):
     svm = pytest.importorskip("sklearn.svm")
-    x, y = digits(binary)
+    x, y = digits(binary, 900 if binary else None)
     held_out = np.arange(len(x)) % 5 == 0
     xt, yt, x, y = x[held_out], y[held_out], x[~held_out], y[~held_out]
-    ours, theirs = SVC(kernel=kernel).fit(x, y), svm.SVC(kernel=kernel).fit(x, y)
+    price = 0.1 if kernel == "linear" else 1.0               # which takes many steps, and scikit-learn's their time
+    ours, theirs = (module.SVC(C=price, kernel=kernel).fit(x, y) for module in (nn.networks, svm))
     np.testing.assert_allclose(dual_objectives(ours, x), dual_objectives(theirs, x), rtol=1e-4)
     assert abs(len(ours.support_) - len(theirs.support_)) <= 0.02 * len(theirs.support_)
     assert np.mean(ours.predict(xt) == theirs.predict(xt)) > 0.995 and abs(ours.score(xt, yt) - theirs.score(xt, yt)) < 0.006
@@ -118,11 +119,11 @@ def test_the_twins_agree(monkeypatch):
 
 def test_the_cache_changes_nothing():
     """All kernel values at once, pair by pair, or rows in a cache too small for them: the same bits."""
-    x, y = digits(False, 400)
+    x, y = digits(False, 250)
     found = [SVC(C=2.0, cache_size=size).fit(x, y) for size in (200, 0.1, 0.02, 0.0001)]
     for other in found[1:]:
         assert (other.dual_coef_ == found[0].dual_coef_).all() and (other.intercept_ == found[0].intercept_).all()
-    found = [SVR(C=2.0, cache_size=size).fit(x, y) for size in (200, 0.02, 0.0001)]
+    found = [SVR(C=2.0, cache_size=size).fit(x[:100], y[:100]) for size in (200, 0.02, 0.0001)]
     assert all((other.dual_coef_ == found[0].dual_coef_).all() for other in found[1:])
 
 

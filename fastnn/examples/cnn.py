@@ -12,7 +12,7 @@ from fastnn.results import Result
 # network, the highest rate, epochs, pixels by which images are shifted in training (a digit is the same digit elsewhere); what
 # it must reach
 ON_MNIST = {"LeNet5": (lambda: LeNet5(classes=10), 0.05, 12, 1, 0.99),
-            "SmallCNN": (lambda: SmallCNN(in_channels=1, classes=10), 0.05, 8, 2, 0.994)}
+            "SmallCNN": (lambda: SmallCNN(in_channels=1, classes=10), 0.05, 12, 2, 0.994)}
 
 
 def fit(name, training_part, *, epochs=None, seed=0, verbose="auto"):

@@ -1,4 +1,4 @@
-"""Activation functions: sigmoid, tanh, ReLU, leaky ReLU, softmax, their derivatives, and why gradients vanish in a deep network.
+"""Activation functions: sigmoid, tanh, ReLU, leaky ReLU, softmax, their derivatives, and why gradients vanish in deep networks.
 
     python -m fastnn.examples.activations"""
 import numpy as np
@@ -42,12 +42,14 @@ def main(quick=False):
     p = F.softmax(z, 0)
     jacobian = np.diag(softmax(z)) - np.outer(softmax(z), softmax(z))
     package_jacobian = np.stack([F.softmax_backward(row, p, 0) for row in np.eye(3, dtype=np.float32)])
-    print(f"\nsoftmax of {z}: {p.round(4)}, the sum is {p.sum():.4f}. It is a function of all its inputs, so that its derivative\n"
-          f"is a matrix, p_i (1 - p_i) on the diagonal, -p_i p_j beside it: raise one, and the others fall.\n{package_jacobian.round(4)}")
+    print(f"\nsoftmax of {z}: {p.round(4)}, the sum is {p.sum():.4f}. It is a function of all its inputs, so its\n"
+          "derivative is a matrix, p_i (1 - p_i) on the diagonal, -p_i p_j beside it: raise one, and the others fall.\n"
+          f"{package_jacobian.round(4)}")
 
     sizes = {name: gradient_sizes(layer) for name, layer in DEEP.items()}
-    print("\nTen layers of 32 neurons, weights drawn by He's rule, one batch of digits: how large the gradient is in each layer's\n"
-          "weights (root mean square).\n\nlayer        " + "".join(f"{layer:9d}" for layer in range(1, 11)) + "   first / last")
+    print("\nTen layers of 32 neurons, weights drawn by He's rule, one batch of digits: how large the gradient is in each\n"
+          "layer's weights (root mean square).\n\n"
+          "layer        " + "".join(f"{layer:9d}" for layer in range(1, 11)) + "   first / last")
     for name, found in sizes.items():
         print(f"{name:12s} " + "".join(f"{size:9.1e}" for size in found) + f"   {found[0] / found[-1]:.0e}")
     print("""

@@ -27,13 +27,14 @@ def main(quick=False):
         differences[name] = float(np.abs(gradient - p.grad).max())
         tried_differences[name] = float(np.abs(gradient - tried).max())
     differences["the input"] = float(np.abs(gradients[-1] - dx).max())
+    weights = sum(p.data.size for p in network.parameters())
     print(f"""
 largest difference between hand and package: {max(differences.values()):.0e}
 
 What to see: forward, each layer keeps what it got; backward, from the loss to the input, each layer turns the gradient of its
 output into those of its weights and of its input, which is the output of the layer before: five lines in `backward`, and the
-same five for a network of any depth. One such pass gives all {sum(p.data.size for p in network.parameters())} gradients at the cost of about two forward ones; trying it
-out, nudging one weight at a time, takes two forward passes a weight.""")
+same kind for a network of any depth. One such pass gives the gradients of all {weights} weights and biases at the cost of about
+two forward ones; trying it out, nudging one number at a time, takes two forward passes each.""")
     return {"loss": (loss, float(package_loss)), "package": differences, "tried": tried_differences}
 
 

@@ -1,4 +1,5 @@
-"""Convolution and pooling on a picture: a handwritten digit, filters for edges, what they make of it, by hand beside the package.
+"""Convolution and pooling on a picture: a handwritten digit, filters for edges and what they make of it, by hand beside the
+package.
 
     python -m fastnn.examples.convolution [PICTURE.png]"""
 import sys
@@ -22,9 +23,10 @@ def main(picture=None, *, quick=False):
     layer.weight.data[:, 0] = list(FILTERS.values())
     network = nn.Sequential(layer, nn.ReLU(), nn.MaxPool2d(2))
     found = {name: value[0] for name, value in network.activations(image[None, None]).items()}
-    print(f"A filter is nine weights. For edges that stand upright:\n{rows(UPRIGHT)}\n\nIt is laid on every 3x3 pixels of the digit,"
-          " the products are added up: that makes a new picture, its\nfeature map. + (over 1/2) and # (over 2): light on the right"
-          " of dark; - and =: on the left. Turned by a quarter it finds\nlevel edges, light below dark.\n")
+    print(f"A filter is nine weights. For edges that stand upright:\n{rows(UPRIGHT)}\n\n"
+          "It is laid on every 3x3 pixels of the digit, the products are added up: that makes a new picture, its feature\n"
+          "map. + (over 1/2) and # (over 2): light on the right of dark; - and =: on the left. Turned by a quarter the\n"
+          "filter finds level edges, light below dark.\n")
     print(beside({"the digit": grey(image), "upright edges": signed(maps["upright"]), "level edges": signed(maps["level"])}))
     at = np.unravel_index(maps["upright"].argmax(), image.shape)
     around = np.pad(image, 1)[at[0]:at[0] + 3, at[1]:at[1] + 3]
@@ -53,7 +55,8 @@ anew. Pooling makes the map coarser, so that the next filter sees a larger part 
              lambda ax: nn.plots.filters(layer, title="filters", ax=ax),
              *(lambda ax, name=name, title=title: nn.plots.feature_maps(network, name, image[None], title=title, ax=ax)
                for name, title in (("0", "convolution"), ("2", "relu, max pooling"))))
-    return {"difference": difference, "shifted": shifted, "strongest": (float(np.sum(around * UPRIGHT)), float(found["0"][0][at])),
+    return {"difference": difference, "shifted": shifted,
+            "strongest": (float(np.sum(around * UPRIGHT)), float(found["0"][0][at])),
             "means": (float(image.mean()), float(average.mean()))}
 
 

@@ -39,8 +39,8 @@ def main(quick=False):
     images = images / np.float32(16)
     by_hand, same = forward(network, images.reshape(-1, 64)), network.predict(images)
     difference = float(np.abs(by_hand - same).max())
-    print(f"\n{len(images)} digits at once through 64-16-10 with random weights: no number differs by more than {difference:.0e}\n"
-          f"between NumPy and the package. The first one's probabilities: {same[0].round(2)}")
+    print(f"\n{len(images)} digits at once through 64-16-10 with random weights: no number differs by more than\n"
+          f"{difference:.0e} between NumPy and the package. The first one's probabilities:\n    {same[0].round(2)}")
     print("""
 What to see: a network is nothing but this, sums of products and a simple function between them, layer after layer. Images go
 through as the rows of one matrix, so a batch costs little more than its arithmetic. Nothing is learned yet: all ten digits are

@@ -1,5 +1,5 @@
-"""Gradient descent and the learning rate: too small, right, too large; momentum. First in a valley of two weights, by hand and by
-the package, then on digits.
+"""Gradient descent and the learning rate: too small, right, too large; momentum. First in a valley of two weights, by hand and
+by the package, then on digits.
 
     python -m fastnn.examples.gradient_descent [PICTURE.png]"""
 import sys
@@ -33,21 +33,22 @@ def main(picture=None, *, quick=False):
     print(f"    the package's SGD takes the same steps, no weight differs by more than {difference:.0e} in the first 20")
 
     epochs = 2 if quick else 10
-    print(f"\nDigits, a network 64-32-10, {epochs} epochs in batches of 32. Each step's gradient is that of its batch alone, a rough\n"
-          "sketch of the true one for a fraction of the work (stochastic gradient descent, SGD):")
+    print(f"\nDigits, a network 64-32-10, {epochs} epochs in batches of 32. Each step's gradient is that of its batch alone,\n"
+          "a rough sketch of the true one for a fraction of the work (stochastic gradient descent, SGD):")
     histories = {name: on_digits(rate, momentum, epochs) for name, (rate, momentum) in ON_DIGITS.items()}
     for name, (rate, momentum) in ON_DIGITS.items():
         last = {key: values[-1] for key, values in histories[name].history.items()}
-        print(f"    {name:13s} {rate:<6g} {momentum:.1f}   loss {last['loss']:<8.3g} unseen digits read right {last['val_accuracy']:.3f}")
+        print(f"    {name:13s} {rate:<6g} {momentum:.1f}   loss {last['loss']:<8.3g} unseen digits read right "
+              f"{last['val_accuracy']:.3f}")
     print(f"""
-What to see: with too small a rate nothing is wrong, but it takes for ever. At {2 / STEEP:.2f}, 2 / {STEEP:.0f}, a step lands as far beyond the
-bottom of the steep direction as it came from: above that, w2 grows with every step. The largest good rate is set by the
-steepest direction, and then the gentle one is slow: momentum adds up steps that agree, and those across the valley cancel. On
-digits nobody knows the steepness, so one tries rates, a factor of three apart, and takes about the largest that works. With
-momentum 0.9 steps that agree add up to 1 / (1 - 0.9) = 10 of them, so that a tenth of the rate does.""")
+What to see: with too small a rate nothing is wrong, but it takes for ever. At 2 / {STEEP:.0f} = {2 / STEEP:.2f} a step lands as
+far beyond the bottom of the steep direction as it came from: above that, w2 grows with every step. The largest good rate is set
+by the steepest direction, and then the gentle one is slow: momentum adds up steps that agree, and those across the valley
+cancel. On digits nobody knows the steepness, so one tries rates, a factor of three apart, and takes about the largest that
+works. With momentum 0.9 steps that agree add up to 1 / (1 - 0.9) = 10 of them, so that a tenth of the rate does.""")
     if picture:
-        save(picture, *(lambda ax, name=name: nn.plots.training_curves(histories[name], ["loss", "accuracy"], ax=ax).set_title(name)
-                        for name in ON_DIGITS))
+        save(picture, *(lambda ax, name=name, history=history: nn.plots.training_curves(history, ax=ax).set_title(name)
+                        for name, history in histories.items()))
     return {"valley": valley, "difference": difference,
             "digits": {name: history.history["val_accuracy"][-1] for name, history in histories.items()}}
 

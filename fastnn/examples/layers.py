@@ -1,5 +1,5 @@
-"""Layers: what a hidden layer is for. Two neurons between the inputs and the output make XOR, which no single neuron can do (see
-perceptron), a matter of one straight line.
+"""Layers: what a hidden layer is for. Two neurons between the inputs and the output make XOR, which no single neuron can do
+(see perceptron), a matter of one straight line.
 
     python -m fastnn.examples.layers [PICTURE.png]"""
 import sys

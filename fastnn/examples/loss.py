@@ -13,7 +13,7 @@ def main(quick=False):
     predicted, true = np.array([2.5, 0.0, 2.0, 8.0]), np.array([3.0, -0.5, 2.0, 7.0])
     mse, (package_mse, _) = np.mean((predicted - true) ** 2), nn.mse(predicted, true)
     print(f"Mean squared error of {predicted} where {true} is true:\n"
-          f"    (0.25 + 0.25 + 0 + 1) / 4 = {mse:.4f}, the package: {package_mse:.4f}. The one error of 1 weighs as four of 1/2.")
+          f"    (0.25 + 0.25 + 0 + 1) / 4 = {mse:.4f}, the package: {package_mse:.4f}. One error of 1 weighs as four of 1/2.")
 
     print("\nCross-entropy: minus the logarithm of the probability that the network gives the true class.\n"
           "    probability  0.99   0.9    0.5    0.1    0.01")
@@ -27,8 +27,8 @@ def main(quick=False):
         print(f"    probabilities {row.round(3)}, true class {label}: -log {row[label]:.3f} = {-np.log(row[label]):.3f}")
     print(f"    mean {cross_entropy:.4f}, the package: {package:.4f}")
     gradient = (p - np.eye(3)[labels]) / 2
-    print(f"Its gradient is short: (probability - 1 for the true class, probability - 0 for the others) / rows. By hand, then by\n"
-          f"the package:\n{gradient.round(4)}\n{dy.round(4)}")
+    print("Its gradient is short: (probability - 1 for the true class, probability - 0 for the others) / rows. By hand,\n"
+          f"then by the package:\n{gradient.round(4)}\n{dy.round(4)}")
     guess = nn.cross_entropy(np.zeros((1, 10)), [3])[0]
     print(f"Who guesses blindly among ten classes has a loss of log 10 = {guess:.4f}: where training starts.")
 

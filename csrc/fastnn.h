@@ -127,7 +127,8 @@ winograd_pack  the transformed weights: 36 * ceil(filters / 16) * 16 * channels 
 linear_forward   y[t, o] = relu(residual + (bias[o] + sum_k x[t, k] weight[o, k])), t < positions; chains of 256 along k.
 linear_backward_input   dx[t, k] = mask <= 0 ? 0 : residual + sum_o dy[t, o] weight[o, k], chains of 256 along o.
 linear_backward_weight  dweight[o, k] = sum over images n and t of dy x: pairs (group, t) ascending, chains over the lanes
-            (those below n) of 16 pairs.
+            (those below n) of 16 pairs. Steps: features from position to position, and from one o or k to the next; a 1x1
+            convolution's gradient is the same with its pixels for positions.
 linear_pack  as conv2d_pack: ((out_features + 15) / 16) * in_features * 16 floats.
 
 lstm_forward  of x (steps, in_features), per image, for times t = 0 .. steps - 1 (reverse: steps - 1 .. 0), * elementwise:

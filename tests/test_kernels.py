@@ -147,7 +147,7 @@ def spoil_scratch():
         x, y = np.full((256, LANES), np.nan, np.float32), np.empty((256, 256), np.float32)
         rows = (x.ctypes.data, 0)
         _spoilers.extend([x, y, pack("linear_backward_weight", dweight=y.ctypes.data, dy=rows, x=rows, positions=1,
-                                     in_features=256, out_features=256)])
+                                     in_features=256, out_features=256, dy_steps=(256, 1), x_steps=(256, 1))])
     native.run_kernel("linear_backward_weight", LANES, _spoilers[2], LANES)
 
 

@@ -8,7 +8,7 @@ enum { CHAIN_UNITS = 16, WEIGHT_K = 128, WEIGHT_PITCH = WEIGHT_K + 16, WEIGHT_O 
 /* A rectangle of dweight (lines: k, cells: o; at most WEIGHT_K x WEIGHT_O). A unit is a group of images at one position. */
 static void linear_weight_part(const linear_backward_weight_args *a, const rectangle *at, const job *j) {
     const int64_t units = ceil_div(j->n, IMAGES) * a->positions, full = j->n / IMAGES * a->positions;
-    const int64_t vectors = ceil_div(at->lines, VF);
+    const int64_t vectors = ceil_div(at->lines, VF), x_step = a->x_steps[1] * IMAGES;
     const tile_shape *shape = tile_choose(at->cells, vectors);
     float *state = j->scratch, *xt = state + WEIGHT_O * WEIGHT_PITCH, *chain = xt + CHAIN_UNITS * IMAGES * WEIGHT_PITCH;
     int64_t a_tap[CHAIN_UNITS], b_tap[CHAIN_UNITS];
@@ -17,18 +17,18 @@ static void linear_weight_part(const linear_backward_weight_args *a, const recta
         const int64_t count = smaller(CHAIN_UNITS, units - unit), whole = larger(0, smaller(count, full - unit));
         for (int64_t i = 0; i < count; i++) {
             const int64_t group = (unit + i) / a->positions, position = (unit + i) % a->positions;
-            const float *x = a->x.p + group * a->x.stride + (position * a->in_features + at->line) * IMAGES;
+            const float *x = a->x.p + group * a->x.stride + (position * a->x_steps[0] + at->line * a->x_steps[1]) * IMAGES;
             a_tap[i] = i * IMAGES * WEIGHT_PITCH;
-            b_tap[i] = group * a->dy.stride + position * a->out_features * IMAGES;
+            b_tap[i] = group * a->dy.stride + position * a->dy_steps[0] * IMAGES;
             for (int64_t k = 0; k < at->lines; k += IMAGES)
-                transpose_block(xt + a_tap[i] + k, WEIGHT_PITCH, x + k * IMAGES, IMAGES, smaller(16, at->lines - k), 16);
+                transpose_block(xt + a_tap[i] + k, WEIGHT_PITCH, x + k * x_step, x_step, smaller(16, at->lines - k), 16);
         }
         tile t = {.a_step = WEIGHT_PITCH, .b_step = 1, .add = unit > 0, .y = state, .chain = chain};
         for (int64_t f = 0; f < at->cells; f += shape->f)
             for (int64_t p = 0; p < vectors; p += shape->p) {
                 for (int i = 0; i < shape->f; i++) {
                     const int64_t o = smaller(f + i, at->cells - 1);
-                    t.b[i] = a->dy.p + (at->cell + o) * IMAGES;
+                    t.b[i] = a->dy.p + (at->cell + o) * a->dy_steps[1] * IMAGES;
                     t.y_f[i] = o * WEIGHT_PITCH;
                 }
                 for (int i = 0; i < shape->p; i++) {

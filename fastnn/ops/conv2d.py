@@ -95,6 +95,12 @@ def _is_winograd(sizes, height, width, least=1.25, channels=8):
     return least * tiles * (36 * c * -(-o // 16) * 16 + 250 * (c + o)) < 9 * height * width * c * o
 
 
+def _is_pointwise(sizes):
+    """Is it a linear layer at each pixel, with channels enough to fill vectors?"""
+    return (sizes["kernel"], sizes["stride"], sizes["padding"], sizes["groups"]) == ((1, 1), (1, 1), (0, 0, 0, 0), 1) and \
+        sizes["channels"] >= 16
+
+
 def _transformed(emit, weight, flip):
     """The weight as winograd_forward wants it; flip: for the gradient by the input."""
     filters, channels = weight.shape[:2][::-1] if flip else weight.shape[:2]
@@ -185,6 +191,10 @@ def _(emit, dy, x, out, *, kernel, stride, padding, dilation, groups, algorithm=
         for name in ("kernel", "stride", "dilation", "groups"):
             sizes.pop(name)
         return emit("winograd_backward_weight", dweight=out, dy=dy, x=x, **sizes)
+    if images == 1 and _is_pointwise(sizes):
+        pixels = sizes["height"] * sizes["width"]
+        return emit("linear_backward_weight", dweight=out, dy=dy, x=x, positions=pixels, in_features=sizes["channels"],
+                    out_features=sizes["filters"], dy_steps=(1, pixels), x_steps=(1, pixels))
     if images == 1:
         return emit("conv2d_backward_weight", dweight=out, dy=dy, x=x, **sizes)
     # several images a row: as groups of channels, whose weights are then added up

@@ -57,7 +57,7 @@ def _(emit, dy, x, out):
     positions, out_features, in_features = emit.prod(emit.shape(x)[:-1]), dy.shape[-1], x.shape[-1]
     if emit.mode == "reduce":
         emit("linear_backward_weight", dweight=out, dy=dy, x=x, positions=positions, in_features=in_features,
-             out_features=out_features)
+             out_features=out_features, dy_steps=(out_features, 1), x_steps=(in_features, 1))
     else:
         emit("matmul", y=out, a=dy, b=x, a_const=None, b_const=None, m=out_features, k=positions, n=in_features,
              a_strides=(1, out_features), b_strides=(in_features, 1))

@@ -301,6 +301,12 @@ def test_gan_example(capsys):
     assert model.sample(2).shape == (2, *SHAPE) and "nobody wrote" in capsys.readouterr().out
 
 
+def test_a_grid_of_samples_is_saved(tmp_path, capsys):
+    pytest.importorskip("matplotlib")
+    autoencoder.save_grid(digits(64), tmp_path / "grid.png")
+    assert (tmp_path / "grid.png").read_bytes()[:4] == b"\x89PNG" and "grid.png" in capsys.readouterr().out
+
+
 def test_pca_is_the_best_linear_code():
     x = np.random.default_rng(0).standard_normal((50, 1, 2, 3)).astype(np.float32)
     np.testing.assert_allclose(autoencoder.pca(x, x, 6), x, atol=1e-5)

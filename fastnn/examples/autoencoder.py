@@ -66,6 +66,19 @@ def pictures(rows):
     return "\n".join(lines)
 
 
+def save_grid(images, path):
+    """A grid of the images as a picture file, where matplotlib is installed."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        return print("(pip install matplotlib, and there is a picture of 64 of them)")
+    from fastnn import plots
+    figure = Figure(figsize=(6, 6))
+    plots.sample_grid(images, ax=figure.subplots())
+    figure.savefig(path)
+    print(f"64 of them: {path}")
+
+
 def results(data, *, seed=0):
     """Each kind on MNIST's test images, beside PCA; the time of an epoch beside PyTorch's."""
     x, xt = images(data)
@@ -123,4 +136,4 @@ def torch_seconds(x):
 
 
 if __name__ == "__main__":
-    train(*sys.argv[1:2])
+    save_grid(train(*sys.argv[1:2]).sample(64), "autoencoder.png")

@@ -11,7 +11,7 @@ import fastnn as nn
 from fastnn.datasets import load_digits, load_mnist
 from fastnn.examples import cnn
 from fastnn.examples._training import accuracy
-from fastnn.examples.autoencoder import pictures
+from fastnn.examples.autoencoder import pictures, save_grid
 from fastnn.networks import DCGAN
 from fastnn.results import Result
 
@@ -100,4 +100,4 @@ def torch_milliseconds(x):
 
 
 if __name__ == "__main__":
-    train(*sys.argv[1:2])
+    save_grid(train(*sys.argv[1:2]).sample(64), "gan.png")

@@ -6,6 +6,8 @@ import numpy as np
 
 __all__ = ["training_curves", "filters", "feature_maps", "confusion_matrix", "sample_grid", "reconstructions", "decision_boundary"]
 
+GAP = (0.6, 0.75, 0.95)                             # no grey, since a white pixel may lie beside it
+
 
 def _axes(ax):
     if ax is not None:
@@ -46,19 +48,21 @@ def _picture(image):
 
 
 def _tiles(ax, images, columns, title, each=False):
-    """Images side by side in one picture, a light gap between them; each: every image by its own range of values."""
+    """Images side by side in one picture, a gap between them; each: every image by its own range of values."""
     images = [_picture(image) for image in images]
     if not images:
         raise ValueError(f"{title}: there are no images")
     columns = min(len(images), columns or int(np.ceil(np.sqrt(len(images)))))
     rows, (height, width), colour = -(-len(images) // columns), images[0].shape[:2], images[0].shape[2:]
     low, high = min(i.min() for i in images), max(i.max() for i in images)
-    canvas = np.ones((rows * (height + 1) - 1, columns * (width + 1) - 1, *colour))
+    canvas = np.full((rows * (height + 1) - 1, columns * (width + 1) - 1, *colour), 1.0 if colour else np.nan)
     for n, image in enumerate(images):
         bottom, top = (image.min(), image.max()) if each else (low, high)
         at = n // columns * (height + 1), n % columns * (width + 1)
         canvas[at[0]:at[0] + height, at[1]:at[1] + width] = (image - bottom) / ((top - bottom) or 1)
-    ax.imshow(canvas, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    shown = ax.imshow(canvas, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    if not colour:
+        shown.set_cmap(shown.get_cmap().with_extremes(bad=GAP))
     ax.set_title(title)
     ax.set_axis_off()
     return ax

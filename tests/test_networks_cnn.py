@@ -47,13 +47,6 @@ def test_smallcnn_learns_the_embedded_digits():
     assert model.evaluate(*load_digits("test"), return_dict=True)["accuracy"] > 0.9
 
 
-def test_the_example(capsys):
-    model = cnn.train(quick=True)
-    assert cnn.training.accuracy(model, load_digits("test")) > 0.85
-    text = capsys.readouterr().out
-    assert "that it takes for a" in text and "What to see" in text
-
-
 def test_the_peer_has_the_same_layers(monkeypatch):
     pytest.importorskip("torch")
     x, y = load_digits("all")

@@ -49,12 +49,6 @@ def test_what_is_no_archive(tmp_path):
         faces.train()
 
 
-def test_the_example(data_folder, capsys):
-    model = faces.train(data_folder, quick=True)
-    assert model.predict(np.zeros((1, 1, 112, 92), np.uint8)).shape == (1, 4)
-    assert "What to see" in capsys.readouterr().out
-
-
 @pytest.mark.slow
 def test_the_results(data_folder):
     rows = list(faces.results(data_folder))

@@ -290,17 +290,6 @@ def test_what_gans_refuse(call, error, message):
 
 # ---- the examples
 
-def test_autoencoder_example(capsys):
-    model = autoencoder.train(quick=True)
-    out = capsys.readouterr().out
-    assert isinstance(model, networks.Autoencoder) and "PCA" in out and "nobody wrote" in out and "@" in out
-
-
-def test_gan_example(capsys):
-    model = gan.train(quick=True, epochs=1)
-    assert model.sample(2).shape == (2, *SHAPE) and "nobody wrote" in capsys.readouterr().out
-
-
 def test_a_grid_of_samples_is_saved(tmp_path, capsys):
     pytest.importorskip("matplotlib")
     autoencoder.save_grid(digits(64), tmp_path / "grid.png")

@@ -69,13 +69,6 @@ def test_what_it_refuses():
         Perceptron(2, "stairs")
 
 
-def test_the_example(capsys):
-    model = perceptron.train(quick=True)
-    assert np.array_equal(model.predict(CORNERS), [0, 0, 0, 1])
-    text = capsys.readouterr().out
-    assert "AND" in text and "XOR" in text
-
-
 def test_the_results():
     rows = list(perceptron.results(None))
     assert all(row.holds in (None, True) for row in rows) and sum(row.holds is True for row in rows) == 3, rows

@@ -74,12 +74,6 @@ def test_what_it_refuses(arguments, message):
         ResNet(*arguments)
 
 
-def test_the_example(capsys):
-    model = resnet_example.train(quick=True)
-    assert isinstance(model, ResNet)
-    assert "20 layers without shortcuts" in capsys.readouterr().out
-
-
 def test_deep_networks_need_their_shortcuts():
     (_, plain), (_, residual) = [resnet_example.on_digits(56, shortcuts, epochs=4, verbose=0) for shortcuts in (False, True)]
     print(plain, residual)

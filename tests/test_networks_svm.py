@@ -345,13 +345,6 @@ def test_random_features_are_nearly_the_gaussian():
 
 # ---- the example
 
-def test_the_example(capsys):
-    model = example.train(quick=True)
-    text = capsys.readouterr().out
-    assert isinstance(model, SVC) and "support vectors" in text and "@@" in text
-    assert model.score(load_digits("test")[0] / 16, load_digits("test")[1]) > 0.98
-
-
 @pytest.mark.slow
 def test_mnist(data_folder):
     rows = list(example.results(data_folder))

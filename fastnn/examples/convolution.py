@@ -3,6 +3,7 @@ package.
 
     python -m fastnn.examples.convolution [PICTURE.png]"""
 import sys
+from itertools import zip_longest
 
 import numpy as np
 
@@ -35,8 +36,8 @@ def main(picture=None, *, quick=False):
     fired = [np.maximum(m, 0) for m in maps.values()]
     pooled = [pool(m) for m in fired]
     print("\nReLU keeps what the filter looks for; max pooling keeps the largest of each 2x2: a quarter of the numbers.\n")
-    print(beside({"relu": signed(fired[0]), "pooled": signed(pooled[0]), "level: relu": signed(fired[1]),
-                  "pooled ": signed(pooled[1])}))
+    print(beside({f"{name}, {what}": signed(of[i]) for i, name in enumerate(FILTERS)
+                  for what, of in (("relu", fired), ("pooled", pooled))}))
     difference = max(float(np.abs(np.stack(ours) - theirs).max())
                      for ours, theirs in zip((list(maps.values()), fired, pooled), found.values()))
     moved = np.roll(image, 1, 1)                    # its first and last columns are dark
@@ -92,11 +93,8 @@ def signed(image):
 
 def beside(pictures):
     """Pictures with their names above, side by side."""
-    height, width = max(map(len, pictures.values())), 18
-    lines = ["".join(name.ljust(width) for name in pictures)]
-    for i in range(height):
-        lines.append("".join((lines_[i] if i < len(lines_) else "").ljust(width) for lines_ in pictures.values()))
-    return "\n".join("    " + line.rstrip() for line in lines)
+    columns = [[name, *lines] for name, lines in pictures.items()]
+    return "\n".join("    " + "".join(line.ljust(18) for line in row).rstrip() for row in zip_longest(*columns, fillvalue=""))
 
 
 if __name__ == "__main__":

@@ -32,6 +32,11 @@ def pooled():
                          nn.Linear(300, 20), nn.ReLU(), nn.Linear(20, 20), nn.ReLU(), nn.Linear(20, 4))
 
 
+def pooled_winograd():
+    return nn.Sequential(conv(3, 16, 3), nn.ReLU(), conv(16, 24, 3, bias=True), nn.BatchNorm2d(24), nn.ReLU(), nn.MaxPool2d(2),
+                         conv(24, 40, 3, bias=True), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(360, 4))
+
+
 def mixed():
     return nn.Sequential(conv(3, 8, 3, 2, True), nn.ReLU(), nn.MaxPool2d(3, 1, 1), conv(8, 8, 5, 3, True), nn.ReLU(),
                          nn.BatchNorm2d(8), conv(8, 8, 3, 1, True), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(),
@@ -58,7 +63,7 @@ def count(steps, *kernels):
     return sum(name in kernels for name in names)
 
 
-@pytest.mark.parametrize("make", [residual, pooled, mixed])
+@pytest.mark.parametrize("make", [residual, pooled, pooled_winograd, mixed])
 @pytest.mark.parametrize("name", REWRITES)
 def test_same_bits(name, make, target, monkeypatch):
     others = [f for f in REWRITES.values() if f.__name__ != name]
@@ -74,6 +79,29 @@ def test_passes_that_go(monkeypatch):
     for make, left in ((residual, 1), (pooled, 0), (mixed, 1)):
         steps = trained(make, list(REWRITES.values()), monkeypatch)[1]
         assert count(steps, "add", "relu", "relu_backward") == left
+
+
+def test_pooling_behind_winograd(target, monkeypatch):
+    """In predictions it is an end of the kernel, also of maps of odd size, whose last row and column no window holds."""
+    steps = trained(pooled_winograd, list(REWRITES.values()), monkeypatch)[1]
+    ends = [s.fields["pool"] for s in steps if s.kernel == "winograd_forward"]
+    assert sum(ends) == 4                                     # two layers, for a batch and for one image
+    assert count(steps, "max_pool2d_forward") == 2            # of the training step, whose backward reads the whole maps
+
+
+def test_pooling_keeps_nan(target, monkeypatch):
+    """The last NaN of a window is its result, fused or not."""
+    nn.manual_seed(0)
+    model = nn.Sequential(conv(16, 16, 3, bias=True), nn.MaxPool2d(2))
+    x = np.random.default_rng(0).standard_normal((17, 16, 13, 14)).astype(np.float32)
+    x[3, 5, 6, 7] = np.nan
+    found = [model.predict(x), model.predict(x[3:4])]
+    monkeypatch.setattr(plans, "REWRITES", [])
+    monkeypatch.setattr(plans, "_cache", type(plans._cache)())
+    model = nn.Sequential(*model)
+    np.testing.assert_array_equal(found[0], model.predict(x))
+    np.testing.assert_array_equal(found[1], found[0][3:4])
+    assert 0 < np.isnan(found[0]).sum() == np.isnan(found[0][3]).sum()
 
 
 def test_batch_norm_of_running_statistics(monkeypatch):

@@ -31,6 +31,8 @@ class Autoencoder(Module):
         super().__init__()
         where = type(self).__name__
         self.shape, self.code, self.scale = row_shape(where, shape), integer(where, "code", code), 1 / 255
+        if not isinstance(hidden, (tuple, list)):
+            raise TypeError(f"{where}: hidden is a tuple, the neurons of each hidden layer, not {hidden!r}")
         sizes = [prod(self.shape), *(integer(where, f"hidden[{i}]", size) for i, size in enumerate(hidden))]
         self.encoder = Sequential(Flatten(), *_dense(where, sizes, activation), Linear(sizes[-1], self.encoder_outputs()))
         back = [self.code, *sizes[::-1]]

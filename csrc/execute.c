@@ -323,6 +323,14 @@ static void run_jobs(run *r, fastnn_pool_job job, int64_t count, int64_t threads
     else for (int64_t i = 0; i < count; i++) job(r, i, r->scratch);
 }
 
+/* With the steps' parts and first jobs as the arena holds them. */
+static void run_part_jobs(run *r, int64_t first, int64_t last, int64_t groups, int64_t jobs, int64_t threads) {
+    r->first = first;
+    r->last = last;
+    r->groups = groups;
+    run_jobs(r, part_job, jobs, threads);
+}
+
 /* Steps first .. last - 1, independent of one another, cut into about two parts a thread by cost (a check is never cut: which
    of several errors it reports must not depend on threads). */
 static void run_parts(run *r, int64_t first, int64_t last, int64_t groups, int64_t cost, int64_t threads) {
@@ -335,10 +343,7 @@ static void run_parts(run *r, int64_t first, int64_t last, int64_t groups, int64
         r->arena->first_job[s] = jobs;
         jobs += groups * parts;
     }
-    r->first = first;
-    r->last = last;
-    r->groups = groups;
-    run_jobs(r, part_job, jobs, threads);
+    run_part_jobs(r, first, last, groups, jobs, threads);
 }
 
 /* One step for all groups, a part of its outputs for each thread, whose cache keeps the weights of that part. */
@@ -350,10 +355,7 @@ static void run_shared(run *r, int64_t step, int64_t cost, int64_t threads) {
     }
     r->arena->parts[step] = threads;
     r->arena->first_job[step] = 0;
-    r->first = step;
-    r->last = step + 1;
-    r->groups = groups;
-    run_jobs(r, part_job, groups * threads, threads);
+    run_part_jobs(r, step, step + 1, groups, groups * threads, threads);
 }
 
 static void run_chain(run *r, const fastnn_phase *f, int64_t cost, int64_t remaining) {

@@ -14,7 +14,7 @@ def per_row(value):
 
 def match_target(y_pred, y_true):
     """Labels (N, 1) as (N,)."""
-    column = y_true.dtype == "int64" and len(y_true.shape) == len(y_pred.shape) and y_true.shape[1] == 1
+    column = y_true.dtype == "int64" and len(y_true.shape) == len(y_pred.shape) > 1 and y_true.shape[1] == 1
     return y_true.squeeze(1) if column else y_true
 
 

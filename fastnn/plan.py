@@ -156,8 +156,7 @@ def fuse_ends(items, kept):
         for name, value, argument in ends(item):
             first = maker.get(value)
             if first and name in takes(first.op) and len(readers[value]) == 1 and is_rows(value) and \
-                    not any(n in first.extra for n in ENDS[ENDS.index(name):]) and \
-                    not (name == "pool" and "residual" in first.extra):
+                    not any(n in first.extra for n in ENDS[ENDS.index(name):]):
                 first.extra[name], first.outputs = argument, list(item.outputs)
                 gone.add(id(item))
                 maker[item.outputs[0]] = first

@@ -7,6 +7,34 @@ from . import random
 __all__ = ["Trainable"]
 
 
+def run_epochs(model, rows, steps, one_epoch, *, epochs, batch_size, verbose, callbacks, shuffle, initial_epoch=0):
+    """Calls one_epoch(epoch, the rows' order, calls, progress) -> logs for each pass of so many steps, with callbacks and
+    progress -> History. A callback ends it by model.stop_training."""
+    from . import callbacks as cb
+    from .progress import Progress
+    history = cb.History()
+    given = [callbacks] if isinstance(callbacks, cb.Callback) else list(callbacks or ())
+    calls = cb.CallbackList([*given, history], model, {"epochs": epochs, "steps": steps, "batch_size": batch_size,
+                                                       "verbose": verbose})
+    progress = Progress(epochs, steps, verbose)
+    model.__dict__["stop_training"], model.__dict__["history"], logs = False, history, {}
+    calls.call("on_train_begin", {})
+    try:
+        for epoch in range(initial_epoch, epochs):
+            calls.call("on_epoch_begin", epoch, {})
+            progress.begin(epoch)
+            order = random.permutation(rows) if shuffle else np.arange(rows, dtype=np.int64)
+            logs = one_epoch(epoch, order, calls, progress)
+            calls.call("on_epoch_end", epoch, logs)
+            progress.end(logs)
+            if model.stop_training:
+                break
+    finally:
+        progress.close()
+    calls.call("on_train_end", logs)
+    return history
+
+
 class Compiled:
     """What compile was told, in the form that a step's graph is built from: `loss`(y_pred, y_true), `metrics`
     [(name, function of the same)], `optimizer`."""
@@ -166,40 +194,24 @@ class Trainable:
         steps_per_epoch=None: so many batches an epoch at most. scale: multiplies uint8 inputs (1/255); the model remembers it.
         Raises ValueError for arrays that do not fit, RuntimeError before compile. A KeyboardInterrupt ends it between two
         steps."""
-        from . import callbacks as cb
-        from .progress import Progress
         compiled, batch_size = self._need_compiled("fit"), _check_batch_size("fit", batch_size)
         if scale is not None:
             self._set_scale(scale)
         data, validation = self._training_data(x, y, sample_weight, class_weight, validation_split, validation_data)
         batches = _batches(data.rows, batch_size)[:steps_per_epoch]
-        history = cb.History()
-        given = [callbacks] if isinstance(callbacks, cb.Callback) else list(callbacks or ())
-        calls = cb.CallbackList([*given, history], self, {"epochs": epochs, "steps": len(batches), "batch_size": batch_size,
-                                                          "verbose": verbose})
-        progress = Progress(epochs, len(batches), verbose)
-        self.__dict__["stop_training"], self.__dict__["history"], logs = False, history, {}
-        calls.call("on_train_begin", {})
-        try:
-            for epoch in range(initial_epoch, epochs):
-                calls.call("on_epoch_begin", epoch, {})
-                progress.begin(epoch)
-                order = random.permutation(data.rows) if shuffle else np.arange(data.rows, dtype=np.int64)
-                logs = self._pass(compiled, data, batches, order, calls, progress)
-                if validation is not None:
-                    calls.call("on_test_begin", {})
-                    found = self._test(compiled, validation, batch_size).logs()
-                    calls.call("on_test_end", found)
-                    logs.update({f"val_{name}": value for name, value in found.items()})
-                self.__dict__["_epoch"] = epoch + 1             # for save(training_state=True)
-                calls.call("on_epoch_end", epoch, logs)
-                progress.end(logs)
-                if self.stop_training:
-                    break
-        finally:
-            progress.close()
-        calls.call("on_train_end", logs)
-        return history
+
+        def one_epoch(epoch, order, calls, progress):
+            logs = self._pass(compiled, data, batches, order, calls, progress)
+            if validation is not None:
+                calls.call("on_test_begin", {})
+                found = self._test(compiled, validation, batch_size).logs()
+                calls.call("on_test_end", found)
+                logs.update({f"val_{name}": value for name, value in found.items()})
+            self.__dict__["_epoch"] = epoch + 1             # for save(training_state=True)
+            return logs
+
+        return run_epochs(self, data.rows, len(batches), one_epoch, epochs=epochs, batch_size=batch_size, verbose=verbose,
+                          callbacks=callbacks, shuffle=shuffle, initial_epoch=initial_epoch)
 
     def _set_scale(self, scale):
         """Remembers fit's `scale` for uint8 inputs, as if nn.Rescaling(scale) came first."""

@@ -214,7 +214,7 @@ for _id, _shape, _weight, _arguments in (
         ("5x5", (2, 9, 10), (3, 2, 5, 5), dict(padding=2)), ("7x7", (1, 13, 12), (2, 1, 7, 7), dict(padding=3, stride=2)),
         ("blocks", (37, 5, 4), (19, 37, 3, 3), dict(padding=1, algorithm="direct")),
         ("blocks-5x5", (18, 6, 5), (17, 18, 5, 5), dict(padding=2)),
-        ("blocks-1x1", (270, 2, 2), (3, 270, 1, 1), {}), ("filters", (2, 4, 5), (49, 2, 3, 3), dict(padding=1)),
+        ("blocks-1x1", (270, 2, 2), (3, 270, 1, 1), {}), ("pointwise", (19, 5, 7), (21, 19, 1, 1), {}), ("filters", (2, 4, 5), (49, 2, 3, 3), dict(padding=1)),
         ("wide", (2, 3, 41), (3, 2, 3, 3), dict(padding=1)), ("one-pixel", (3, 3, 3), (4, 3, 3, 3), {})):
     case(f"conv2d-{_id}", F.conv2d, rows(*_shape), weight(*_weight), weight(_weight[0]), exact=True, **_arguments)
 case("conv2d-no-bias", F.conv2d, rows(*IMAGES), weight(5, 3, 3, 3), exact=True, stride=2)
@@ -232,6 +232,12 @@ case("conv2d-winograd-relu", lambda x, w: F.relu(x + F.conv2d(x, w, None, paddin
      special=False)
 case("conv2d-winograd-folded", lambda x, w, b: F.conv2d(x.reshape(-1, 16, 8, 8), w, b, padding=1), rows(32, 8, 8),
      weight(20, 16, 3, 3), weight(20), special=False)
+case("conv2d-pool", lambda x, w, b: F.max_pool2d(F.relu(F.conv2d(x, w, b)), 2), rows(3, 9, 8), weight(5, 3, 3, 3), weight(5),
+     exact=True)
+case("conv2d-residual-pool", lambda x, w: F.max_pool2d(F.conv2d(x, w, None, padding=1) + x, 2), rows(18, 9, 8),
+     weight(18, 18, 3, 3), special=False)
+case("conv2d-winograd-pool", lambda x, w, b: F.max_pool2d(F.conv2d(x, w, b, padding=1), 2), rows(18, 11, 14),
+     weight(21, 18, 3, 3), weight(21), special=False)
 case("conv2d-depthwise-relu", lambda x, w, b: F.relu(F.conv2d(x, w, b, 1, "same", 1, 5)), rows(5, 6, 7), weight(10, 1, 3, 3),
      weight(10), exact=True)
 

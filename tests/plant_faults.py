@@ -81,6 +81,11 @@ FAULTS = [
     ("winograd_forward", "winograd_batch.h", "if (g->mask) value =", "if (0) value ="),
     ("winograd_forward", "winograd_image.h", "if (a->scale) value =", "if (0) value ="),
     ("winograd_forward", "winograd_image.h", "vf_load(turned + f * 16 + k) + bias", "vf_load(turned + f * 16 + k)"),
+    ("winograd_forward", "winograd_batch.h", "if (k >= rows || q >= columns) continue;", "if (k >= rows) continue;"),
+    ("winograd_forward", "winograd_batch.h", "const vf first = r ? winograd_larger", "const vf first = 0 ? winograd_larger"),
+    ("winograd_forward", "winograd_image.h", "r + i % 2 ? winograd_larger", "i % 2 ? winograd_larger"),
+    ("winograd_forward", "winograd_image.h", "out[k][i] + bias", "out[k][i]"),
+    ("winograd_forward", "winograd_transform.h", "(vi)(c > m) | (vi)(c != c)", "(vi)(c > m)"),
     ("winograd_backward_weight", "winograd_weight.h", "whole ? tiles * IMAGES : images", "whole ? tiles * IMAGES : IMAGES"),
     ("winograd_pack", "winograd_pack.h", "a->flip ? 8 - (k) : (k)", "a->flip ? (k) : (k)"),
     # linear
@@ -91,6 +96,8 @@ FAULTS = [
     ("linear_backward_input", "linear_image.h", "for (int64_t i = s.end / VF * VF; i < s.end; i++)",
      "for (int64_t i = s.end / VF * VF; i + 1 < s.end; i++)"),
     ("linear_backward_weight", "linear_weight.h", "t.count = j->n % IMAGES;", "t.count = IMAGES;"),
+    ("linear_backward_weight", "linear_weight.h", "x + k * x_step", "x + k * IMAGES"),
+    ("linear_backward_weight", "linear_weight.h", "position * a->dy_steps[0]", "position * a->out_features"),
     ("linear_pack", "linear_pack.h", "a->in_features, s.end - o, a->in_features",
      "a->in_features, s.end - o + 1, a->in_features"),
     # embedding, layer norm, images of another size

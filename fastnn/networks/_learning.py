@@ -1,8 +1,6 @@
 """Learning by a formula of the inputs alone, in place of a loss of predictions and targets. A step (formula, its gradient, the
 optimizer's update) is one plan; here are the step, and the loop of epochs around it."""
-import numpy as np
-
-from .. import random, steps
+from .. import steps
 
 
 class Step:
@@ -41,37 +39,24 @@ def learn(model, rows, step, *, batch_size, epochs, verbose="auto", callbacks=No
     """Calls step(which rows, an index array) -> {name: mean over them} or None for every mini-batch of `epochs` passes over
     `rows` rows, and after() -> {name: figure} after each pass, with fit's callbacks and progress -> History, of each figure's
     mean over an epoch's rows."""
-    from .. import callbacks as cb
-    from ..progress import Progress
-    history, starts = cb.History(), range(0, rows, batch_size)
-    given = [callbacks] if isinstance(callbacks, cb.Callback) else list(callbacks or ())
-    calls = cb.CallbackList([*given, history], model, {"epochs": epochs, "steps": len(starts), "batch_size": batch_size,
-                                                       "verbose": verbose})
-    progress = Progress(epochs, len(starts), verbose)
-    model.__dict__["stop_training"], logs = False, {}
-    calls.call("on_train_begin", {})
-    try:
-        for epoch in range(epochs):
-            calls.call("on_epoch_begin", epoch, {})
-            progress.begin(epoch)
-            order, sums, seen = random.permutation(rows) if shuffle else np.arange(rows, dtype=np.int64), {}, 0
-            for i, start in enumerate(starts):
-                calls.call("on_train_batch_begin", i, {})
-                index = order[start:start + batch_size]
-                for name, value in (step(index) or {}).items():
-                    sums[name] = sums.get(name, 0.0) + float(value) * len(index)
-                seen += len(index)
-                logs = {name: total / seen for name, total in sums.items()}
-                calls.call("on_train_batch_end", i, logs)
-                if model.stop_training == "now":
-                    break
-                progress.update(i + 1, lambda: logs)
-            logs.update(after() if after is not None else {})
-            calls.call("on_epoch_end", epoch, logs)
-            progress.end(logs)
-            if model.stop_training:
+    from ..training import run_epochs
+    starts = range(0, rows, batch_size)
+
+    def one_epoch(epoch, order, calls, progress):
+        logs, sums, seen = {}, {}, 0
+        for i, start in enumerate(starts):
+            calls.call("on_train_batch_begin", i, {})
+            index = order[start:start + batch_size]
+            for name, value in (step(index) or {}).items():
+                sums[name] = sums.get(name, 0.0) + float(value) * len(index)
+            seen += len(index)
+            logs = {name: total / seen for name, total in sums.items()}
+            calls.call("on_train_batch_end", i, logs)
+            if model.stop_training == "now":
                 break
-    finally:
-        progress.close()
-    calls.call("on_train_end", logs)
-    return history
+            progress.update(i + 1, lambda: logs)
+        logs.update(after() if after is not None else {})
+        return logs
+
+    return run_epochs(model, rows, len(starts), one_epoch, epochs=epochs, batch_size=batch_size, verbose=verbose,
+                      callbacks=callbacks, shuffle=shuffle)

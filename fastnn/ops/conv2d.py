@@ -55,17 +55,18 @@ def _(emit, x, weight, bias, out, *, stride, padding, dilation, groups, algorith
     sizes = _sizes(emit, x, (emit.shape(out)[1], *size), weight.shape[2:], stride, padding, dilation, groups)
     scale, shift = batch_norm_coefficients(emit, *norm) if norm else (None, None)
     ends = dict(bias=bias, scale=scale, shift=shift, relu=relu)
-    if algorithm == "auto" and _is_winograd(sizes, sizes["out_height"], sizes["out_width"]):
-        packed = _transformed(emit, weight, 0)
-        for (x, residual_part), (y,) in each_image(emit, (x, residual), (out,)):
-            _emit_winograd(emit, y, x, packed, padding, residual=residual_part, pool=pool, size=size, **ends)
-        return
-    packed = emit.packed("conv2d_pack", weight, _packed_floats(weight), channels=sizes["channels"], filters=sizes["filters"],
-                         kernel=sizes["kernel"], groups=groups)
+    winograd = algorithm == "auto" and _is_winograd(sizes, *size)
+    fused = pool if winograd and residual is None else 0          # else a step of its own pools
+    packed = _transformed(emit, weight, 0) if winograd else \
+        emit.packed("conv2d_pack", weight, _packed_floats(weight), channels=sizes["channels"], filters=sizes["filters"],
+                    kernel=sizes["kernel"], groups=groups)
     for (x, residual_part), (y,) in each_image(emit, (x, residual), (out,)):
-        made = emit.temp((1, sizes["filters"], *size)) if pool else y
-        emit("conv2d_forward", y=made, x=x, weight=weight, packed=packed, residual=residual_part, **ends, **sizes)
-        if pool:
+        made = emit.temp((1, sizes["filters"], *size)) if pool != fused else y
+        if winograd:
+            _emit_winograd(emit, made, x, packed, padding, residual=residual_part, pool=fused, size=size, **ends)
+        else:
+            emit("conv2d_forward", y=made, x=x, weight=weight, packed=packed, residual=residual_part, **ends, **sizes)
+        if made is not y:
             emit("max_pool2d_forward", y=y, x=made, channels=sizes["filters"], height=size[0], width=size[1],
                  out_height=size[0] // 2, out_width=size[1] // 2, **POOL)
 

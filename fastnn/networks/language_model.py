@@ -5,6 +5,7 @@ from .. import functional as F
 from .. import random
 from ..callbacks import LearningRateScheduler
 from ..layers import Dropout, Linear
+from ..layers._check import integer
 from ..module import Module
 from ..optimizers import Adam
 from ._cell import make_cell
@@ -99,7 +100,8 @@ class LanguageModel(Module):
     def sample(self, n, prompt="\n", temperature=1.0):
         """n characters that the model makes of itself, going on from `prompt`, each drawn from the probabilities ** (1 /
         temperature) (0: always the likeliest). nn.manual_seed fixes them. ValueError: a negative temperature, an empty prompt,
-        an unknown character."""
+        an unknown character, a negative n."""
+        n = integer("LanguageModel.sample", "n", n, 0)
         if not temperature >= 0:
             raise ValueError(f"LanguageModel: temperature must be at least 0, got {temperature!r}")
         found, states = self.step(prompt)

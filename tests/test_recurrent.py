@@ -144,6 +144,19 @@ def opened(state):
     return list(state) if isinstance(state, tuple) else [state]
 
 
+def check_gradients(torch, layer, twin, found, expected, tensors):
+    """Those of a random weighting of all outputs are PyTorch's: of the inputs and of every parameter."""
+    factors = [normal(*a.shape, dtype=np.float32) for a in found]
+    twin.zero_grad()
+    sum((v * torch.tensor(f)).sum() for v, f in zip(expected, factors)).backward()
+    layer.zero_grad()
+    dxs = layer.backward({str(i): f for i, f in enumerate(factors)})
+    for a, b in zip(dxs, tensors):
+        np.testing.assert_allclose(a, b.grad.numpy(), rtol=2e-5, atol=2e-5)
+    for name, b in twin.named_parameters():
+        np.testing.assert_allclose(layer.__dict__[name].grad, b.grad.numpy(), rtol=2e-5, atol=5e-5, err_msg=name)
+
+
 @pytest.mark.parametrize("kind, options", LAYERS)
 @pytest.mark.parametrize("batch_first", [True, False])
 @pytest.mark.parametrize("n", [3, 20])
@@ -165,15 +178,7 @@ def test_like_torch(kind, options, batch_first, n):
         expected, found = [there[0], *opened(there[1])], [here[0], *opened(here[1])]
         for a, b in zip(found, expected):
             np.testing.assert_allclose(a, b.detach().numpy(), rtol=2e-5, atol=2e-6)
-        factors = [normal(*a.shape, dtype=np.float32) for a in found]
-        twin.zero_grad()
-        sum((v * torch.tensor(f)).sum() for v, f in zip(expected, factors)).backward()
-        layer.zero_grad()
-        dxs = layer.backward({str(i): f for i, f in enumerate(factors)})
-        for a, b in zip(dxs, tensors):
-            np.testing.assert_allclose(a, b.grad.numpy(), rtol=2e-5, atol=2e-5)
-        for name, b in twin.named_parameters():
-            np.testing.assert_allclose(layer.__dict__[name].grad, b.grad.numpy(), rtol=2e-5, atol=5e-5, err_msg=name)
+        check_gradients(torch, layer, twin, found, expected, tensors)
         quiet = layer(x, *([given if kind == "LSTM" else given[0]] if given else []))
         for a, b in zip([quiet[0], *opened(quiet[1])], found):
             np.testing.assert_array_equal(a, b)
@@ -206,15 +211,7 @@ def test_lengths_like_torch(kind, options, batch_first):
         for a, b in zip(found, expected):
             np.testing.assert_allclose(a, b.detach().numpy(), rtol=2e-5, atol=2e-6)
         assert not (found[0] if batch_first else found[0].swapaxes(0, 1))[behind].any()
-        factors = [normal(*a.shape, dtype=np.float32) for a in found]
-        twin.zero_grad()
-        sum((v * torch.tensor(f)).sum() for v, f in zip(expected, factors)).backward()
-        layer.zero_grad()
-        dxs = layer.backward({str(i): f for i, f in enumerate(factors)})
-        for a, b in zip(dxs, tensors):
-            np.testing.assert_allclose(a, b.grad.numpy(), rtol=2e-5, atol=2e-5)
-        for name, b in twin.named_parameters():
-            np.testing.assert_allclose(layer.__dict__[name].grad, b.grad.numpy(), rtol=2e-5, atol=5e-5, err_msg=name)
+        check_gradients(torch, layer, twin, found, expected, tensors)
 
 
 @pytest.mark.parametrize("kind", ["LSTM", "GRU", "RNN"])

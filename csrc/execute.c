@@ -127,7 +127,7 @@ static fastnn_arena *arena_new(const fastnn_program *p, size_t capacity) {
     arena->words = arena->slots + slots;
     arena->errors = arena->words + p->n_words;
     arena->parts = arena->errors + p->n_steps;
-    arena->first_job = arena->parts + p->n_steps;
+    arena->share = arena->parts + p->n_steps;
     arena->capacity = capacity;
     arena->memory = fastnn_allocate(capacity);
     if (arena->memory) return arena;
@@ -275,6 +275,8 @@ typedef struct {
     int64_t threads;                                  /* that may take part, 1: the pool is not ours */
     float *scratch;
     int64_t first, last, first_group, groups;         /* the steps in hand, and from which group on, how many */
+    int64_t shares;                                   /* of the jobs in hand, a share a thread: share t is jobs bounds[t] .. */
+    const int64_t *bounds;
 } run;
 
 static void call(const run *r, int64_t s, int64_t group, int64_t part, int64_t parts, float *scratch) {
@@ -288,14 +290,23 @@ static void chain_job(void *context, int64_t index, float *scratch) {
     for (int64_t s = r->first; s < r->last; s++) call(r, s, r->first_group + index, 0, 1, scratch);
 }
 
-/* Jobs of steps first .. last - 1 one after another, each step's parts x groups: a part of all groups, then the next part. */
+/* How many of step s's jobs are in a share: those of a share of its parts, so that the same thread has the same part of a weight,
+   of its gradient and of its velocity in its cache from phase to phase and from run to run. */
+static int64_t jobs_in_share(const run *r, int64_t s, int64_t share) {
+    const int64_t parts = r->arena->parts[s];
+    if (parts == 1) return r->arena->share[s] == share ? r->groups : 0;
+    return r->groups * (parts * (share + 1) / r->shares - parts * share / r->shares);
+}
+
+/* Jobs of steps first .. last - 1: share after share, in it step after step, each step's parts x groups: a part of all groups,
+   then the next part. */
 static void part_job(void *context, int64_t index, float *scratch) {
     const run *r = context;
-    const int64_t *first_job = r->arena->first_job;
-    int64_t s = r->first;
-    while (s + 1 < r->last && first_job[s + 1] <= index) s++;
-    int64_t inside = index - first_job[s];
-    call(r, s, r->first_group + inside % r->groups, inside / r->groups, r->arena->parts[s], scratch);
+    int64_t s = r->first, share = 0, count;
+    while (r->bounds[share + 1] <= index) share++;
+    for (index -= r->bounds[share]; index >= (count = jobs_in_share(r, s, share)); s++) index -= count;
+    const int64_t parts = r->arena->parts[s], first = parts == 1 ? 0 : parts * share / r->shares;
+    call(r, s, r->first_group + index % r->groups, first + index / r->groups, parts, scratch);
 }
 
 static int64_t step_cost(const run *r, int64_t s) {
@@ -318,32 +329,41 @@ static int64_t threads_for(const run *r, int64_t cost, int64_t remaining) {
     return fastnn_pool_ready(threads, remaining / COST_A_NS >= WAKE_NS) ? threads : 1;
 }
 
-static void run_jobs(run *r, fastnn_pool_job job, int64_t count, int64_t threads) {
-    if (threads > 1 && count > 1) fastnn_pool_run(job, r, count, threads, r->scratch);
+static void run_jobs(run *r, fastnn_pool_job job, int64_t count, const int64_t *bounds, int64_t threads) {
+    if (threads > 1 && count > 1) fastnn_pool_run(job, r, count, bounds, threads, r->scratch);
     else for (int64_t i = 0; i < count; i++) job(r, i, r->scratch);
 }
 
-/* With the steps' parts and first jobs as the arena holds them. */
-static void run_part_jobs(run *r, int64_t first, int64_t last, int64_t groups, int64_t jobs, int64_t threads) {
-    r->first = first;
-    r->last = last;
-    r->groups = groups;
-    run_jobs(r, part_job, jobs, threads);
+/* With the steps' parts and shares as the arena holds them. */
+static void run_part_jobs(run *r, int64_t first, int64_t last, int64_t groups, int64_t threads) {
+    int64_t bounds[MAX_THREADS + 1];
+    r->first = first, r->last = last, r->groups = groups, r->shares = threads, r->bounds = bounds;
+    bounds[0] = 0;
+    for (int64_t share = 0; share < threads; share++) {
+        bounds[share + 1] = bounds[share];
+        for (int64_t s = first; s < last; s++) bounds[share + 1] += jobs_in_share(r, s, share);
+    }
+    run_jobs(r, part_job, bounds[threads], bounds, threads);
 }
 
 /* Steps first .. last - 1, independent of one another, cut into about two parts a thread by cost (a check is never cut: which
-   of several errors it reports must not depend on threads). */
+   of several errors it reports must not depend on threads). Those that stay whole go to the threads in turn. */
 static void run_parts(run *r, int64_t first, int64_t last, int64_t groups, int64_t cost, int64_t threads) {
-    int64_t jobs = 0, target = cost / (2 * threads);
+    int64_t target = cost / (2 * threads), whole = 0, before = 0;
     if (target < (int64_t)JOB_NS * COST_A_NS) target = (int64_t)JOB_NS * COST_A_NS;
     for (int64_t s = first; s < last; s++) {
         int64_t parts = (step_cost(r, s) + target - 1) / target;
-        if (threads == 1 || parts < 1 || r->program->steps[s].check) parts = 1;
+        if (threads == 1 || parts <= 1 || r->program->steps[s].check) parts = 1, whole += step_cost(r, s);
+        else parts = (parts + threads - 1) / threads * threads;
         r->arena->parts[s] = parts;
-        r->arena->first_job[s] = jobs;
-        jobs += groups * parts;
     }
-    run_part_jobs(r, first, last, groups, jobs, threads);
+    for (int64_t s = first; s < last; s++) {
+        if (r->arena->parts[s] > 1) continue;
+        const int64_t half = step_cost(r, s) / 2;
+        r->arena->share[s] = whole ? threads * (before + half) / (whole + 1) : 0;
+        before += step_cost(r, s);
+    }
+    run_part_jobs(r, first, last, groups, threads);
 }
 
 /* One step for all groups, a part of its outputs for each thread, whose cache keeps the weights of that part. */
@@ -354,8 +374,7 @@ static void run_shared(run *r, int64_t step, int64_t cost, int64_t threads) {
         return;
     }
     r->arena->parts[step] = threads;
-    r->arena->first_job[step] = 0;
-    run_part_jobs(r, step, step + 1, groups, groups * threads, threads);
+    run_part_jobs(r, step, step + 1, groups, threads);
 }
 
 static void run_chain(run *r, const fastnn_phase *f, int64_t cost, int64_t remaining) {
@@ -365,7 +384,7 @@ static void run_chain(run *r, const fastnn_phase *f, int64_t cost, int64_t remai
     r->first = f->first;
     r->last = f->last;
     r->first_group = 0;
-    run_jobs(r, chain_job, whole, threads);
+    run_jobs(r, chain_job, whole, NULL, threads);
     r->first_group = whole;
     for (int64_t s = f->first; s < f->last && whole < groups; s++) {
         int64_t step = step_cost(r, s) * rest;
@@ -398,7 +417,7 @@ static fastnn_result run_segment(run *r, const fastnn_segment *segment) {
 }
 
 fastnn_result fastnn_run(fastnn_binding *b, fastnn_arena *arena, fastnn_region *region, int64_t prologue, int64_t segment) {
-    run r = {b->program, arena, fastnn_current_table(), 1, fastnn_scratch(), 0, 0, 0, 1};
+    run r = {b->program, arena, fastnn_current_table(), 1, fastnn_scratch(), 0, 0, 0, 1, 1, NULL};
     if (!r.scratch) return (fastnn_result){NO_MEMORY, 0};
     fill_arguments(b, arena, region);
     memset(arena->errors, 0, 8 * (size_t)b->program->n_steps);

@@ -22,6 +22,7 @@ fastnn_table fastnn_current_table(void);
 fastnn_table fastnn_table_of(const char *target);          /* NULL: not possible here */
 
 /* ---- threads.c ---- */
+enum { MAX_THREADS = 256 };
 typedef void (*fastnn_pool_job)(void *context, int64_t index, float *scratch);
 void *fastnn_allocate(size_t bytes);                       /* 128-byte aligned, zeroed, its pages touched; NULL: no memory */
 void fastnn_free(void *memory);
@@ -32,7 +33,7 @@ int fastnn_set_num_threads(int64_t threads);               /* waits for runs tha
 int64_t fastnn_pool_acquire(void);                         /* threads that may take part, 1 if another run holds the pool */
 void fastnn_pool_release(void);
 int fastnn_pool_ready(int64_t threads, int may_wake);      /* are the first `threads` awake, or made so? */
-void fastnn_pool_run(fastnn_pool_job job, void *context, int64_t count, int64_t threads, float *scratch);
+void fastnn_pool_run(fastnn_pool_job job, void *context, int64_t count, const int64_t *bounds, int64_t threads, float *scratch);
 float *fastnn_scratch(void);                               /* the calling thread's; NULL: no memory */
 uint64_t fastnn_float_state_enter(void);
 void fastnn_float_state_leave(uint64_t state);
@@ -54,7 +55,7 @@ typedef struct fastnn_arena {
     size_t capacity;
     int64_t n;
     void **externals;      /* inputs, outputs */
-    int64_t *slots, *words, *errors, *parts, *first_job;
+    int64_t *slots, *words, *errors, *parts, *share;
     uint64_t filled_for;   /* the serial of the binding, the region and n that `words` hold, 0: nothing yet */
     const struct fastnn_region *filled_region;
     int64_t filled_n, in_run;

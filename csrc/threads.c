@@ -58,8 +58,6 @@ uint64_t fastnn_float_state_enter(void) {
 void fastnn_float_state_leave(uint64_t state) { set_float_state(state); }
 
 /* ---- how many threads ---- */
-enum { MAX_THREADS = 256 };
-
 /* CPUs' worth of time that a cgroup file grants: "quota period" (v2), or two files (v1). 0: no limit. */
 static double cgroup_quota(const char *quota_path, const char *period_path) {
     char text[64] = "";
@@ -330,25 +328,29 @@ static void wait_for_done(pool *p, int64_t count) {
     }
 }
 
-static void run_some(pool *p, int64_t count, int64_t threads, float *scratch) {
+static void run_some(pool *p, int64_t count, const int64_t *bounds, int64_t threads, float *scratch) {
     uint64_t generation = p->generation = (p->generation + 1) & 0xffffff;
     if (generation == 0) generation = p->generation = 1;
     __atomic_store_n(&p->participants, threads, __ATOMIC_RELEASE);
     atomic_store_explicit(&p->done, 0, memory_order_relaxed);
-    for (int64_t i = threads - 1; i >= 0; i--)
-        atomic_store(&p->workers[i].queue, queue_word(generation, i * count / threads, (i + 1) * count / threads));
+    for (int64_t i = threads - 1; i >= 0; i--) {
+        const int64_t first = bounds ? bounds[i] : i * count / threads, end = bounds ? bounds[i + 1] : (i + 1) * count / threads;
+        atomic_store(&p->workers[i].queue, queue_word(generation, first, end));
+    }
     work(p, 0, generation, threads, scratch);
     wait_for_done(p, count);
 }
 
-/* By the run that holds the pool: job(context, 0 .. count - 1), shared by the first `threads` threads. Sleepers are not woken:
-   their share is taken by the others. */
-void fastnn_pool_run(fastnn_pool_job job, void *context, int64_t count, int64_t threads, float *scratch) {
+/* By the run that holds the pool: job(context, 0 .. count - 1), shared by the first `threads` threads: thread t has jobs bounds[t]
+   .. bounds[t + 1] - 1 for its own (NULL, or very many jobs: equal shares). Sleepers are not woken: their share is taken by the
+   others. */
+void fastnn_pool_run(fastnn_pool_job job, void *context, int64_t count, const int64_t *bounds, int64_t threads, float *scratch) {
     pool *p = the_pool;
     p->job = job;
     p->context = context;
+    if (count > MAX_JOBS) bounds = NULL;
     for (p->first = 0; p->first < count; p->first += MAX_JOBS)
-        run_some(p, count - p->first < MAX_JOBS ? count - p->first : MAX_JOBS, threads, scratch);
+        run_some(p, count - p->first < MAX_JOBS ? count - p->first : MAX_JOBS, bounds, threads, scratch);
 }
 
 /* ---- scratch of threads that call ---- */

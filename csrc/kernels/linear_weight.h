@@ -10,9 +10,12 @@ static void linear_weight_part(const linear_backward_weight_args *a, const recta
     const int64_t units = ceil_div(j->n, IMAGES) * a->positions, full = j->n / IMAGES * a->positions;
     const int64_t vectors = ceil_div(at->lines, VF), x_step = a->x_steps[1] * IMAGES;
     const tile_shape *shape = tile_choose(at->cells, vectors);
-    float *state = j->scratch, *xt = state + WEIGHT_O * WEIGHT_PITCH, *chain = xt + CHAIN_UNITS * IMAGES * WEIGHT_PITCH;
+    float *dweight = (float *)a->dweight + at->cell * a->in_features + at->line, *xt = j->scratch + WEIGHT_O * WEIGHT_PITCH;
+    const int apart = units == 0 || at->lines % VF;       /* then sums wait in scratch: a tile writes whole vectors */
+    float *y = apart ? j->scratch : dweight;
+    const int64_t pitch = apart ? WEIGHT_PITCH : a->in_features;
     int64_t a_tap[CHAIN_UNITS], b_tap[CHAIN_UNITS];
-    if (units == 0) __builtin_memset(state, 0, (size_t)at->cells * WEIGHT_PITCH * sizeof *state);
+    if (units == 0) __builtin_memset(y, 0, (size_t)at->cells * pitch * sizeof *y);
     for (int64_t unit = 0; unit < units; unit += CHAIN_UNITS) {
         const int64_t count = smaller(CHAIN_UNITS, units - unit), whole = larger(0, smaller(count, full - unit));
         for (int64_t i = 0; i < count; i++) {
@@ -23,13 +26,14 @@ static void linear_weight_part(const linear_backward_weight_args *a, const recta
             for (int64_t k = 0; k < at->lines; k += IMAGES)
                 transpose_block(xt + a_tap[i] + k, WEIGHT_PITCH, x + k * x_step, x_step, smaller(16, at->lines - k), 16);
         }
-        tile t = {.a_step = WEIGHT_PITCH, .b_step = 1, .add = unit > 0, .y = state, .chain = chain};
+        tile t = {.a_step = WEIGHT_PITCH, .b_step = 1, .add = unit > 0, .y = y,
+                  .chain = xt + CHAIN_UNITS * IMAGES * WEIGHT_PITCH};
         for (int64_t f = 0; f < at->cells; f += shape->f)
             for (int64_t p = 0; p < vectors; p += shape->p) {
                 for (int i = 0; i < shape->f; i++) {
                     const int64_t o = smaller(f + i, at->cells - 1);
                     t.b[i] = a->dy.p + (at->cell + o) * a->dy_steps[1] * IMAGES;
-                    t.y_f[i] = o * WEIGHT_PITCH;
+                    t.y_f[i] = o * pitch;
                 }
                 for (int i = 0; i < shape->p; i++) {
                     t.y_p[i] = smaller(p + i, vectors - 1) * VF;
@@ -44,23 +48,21 @@ static void linear_weight_part(const linear_backward_weight_args *a, const recta
                 shape->run[TILE_VS](&t);
             }
     }
-    for (int64_t o = 0; o < at->cells; o++)
-        for (int64_t k = 0; k < at->lines; k += VF) {
-            float *y = (float *)a->dweight + (at->cell + o) * a->in_features + at->line + k;
-            const vf sum = vf_load(state + o * WEIGHT_PITCH + k);
-            vf_store_run(y, sum, at->lines - k);
-        }
+    for (int64_t o = 0; apart && o < at->cells; o++)
+        for (int64_t k = 0; k < at->lines; k += VF)
+            vf_store_run(dweight + o * a->in_features + k, vf_load(y + o * pitch + k), at->lines - k);
 }
 
+/* A part is a run of outputs, so that a thread makes the gradients of the weights that it uses and updates. */
 static void linear_weight(const linear_backward_weight_args *a, const job *j) {
-    const int64_t lines = ceil_div(a->in_features, LINEAR_UNIT), cells = ceil_div(a->out_features, LINEAR_UNIT);
+    const int64_t lines = ceil_div(a->out_features, LINEAR_UNIT), cells = ceil_div(a->in_features, LINEAR_UNIT);
     int64_t unit = lines * cells * j->part / j->parts;
     rectangle r;
     while (next_rectangle(&r, &unit, lines * cells * (j->part + 1) / j->parts, cells, lines)) {
-        const int64_t k_end = smaller(a->in_features, (r.line + r.lines) * LINEAR_UNIT);
-        const int64_t o_end = smaller(a->out_features, (r.cell + r.cells) * LINEAR_UNIT);
-        for (int64_t k = r.line * LINEAR_UNIT; k < k_end; k += WEIGHT_K)
-            for (int64_t o = r.cell * LINEAR_UNIT; o < o_end; o += WEIGHT_O) {
+        const int64_t o_end = smaller(a->out_features, (r.line + r.lines) * LINEAR_UNIT);
+        const int64_t k_end = smaller(a->in_features, (r.cell + r.cells) * LINEAR_UNIT);
+        for (int64_t k = r.cell * LINEAR_UNIT; k < k_end; k += WEIGHT_K)
+            for (int64_t o = r.line * LINEAR_UNIT; o < o_end; o += WEIGHT_O) {
                 const rectangle at = {k, smaller(WEIGHT_K, k_end - k), o, smaller(WEIGHT_O, o_end - o)};
                 linear_weight_part(a, &at, j);
             }

@@ -69,6 +69,13 @@ static winograd_plan winograd_plan_of(const winograd_forward_args *a, float *scr
     return p;
 }
 
+/* Has what a window of a later plane adds to those left and above it fetched: planes lie far apart, where no hardware looks ahead. */
+enum { WINOGRAD_AHEAD = 2 };
+INLINE void winograd_ahead(const float *corner, int64_t line) {
+    UNROLL for (int r = 2; r < 6; r++)
+        UNROLL for (int q = 2; q < 6; q++) __builtin_prefetch(corner + r * line + q * IMAGES);
+}
+
 /* V of the windows of `tiles` tiles of one row of them: count planes of x, whose rows from `first_row` on are at x; in V planes
    are v_plane apart, tiles v_tile. */
 static void winograd_windows(const winograd_plan *p, const float *x, int64_t first_row, int64_t plane, int64_t count,
@@ -83,6 +90,7 @@ static void winograd_windows(const winograd_plan *p, const float *x, int64_t fir
             const int64_t left = start + t * WINOGRAD_OUT;
             const float *corner = x + c * plane + at + t * WINOGRAD_OUT * IMAGES;
             float *to = v + c * v_plane + t * v_tile;
+            winograd_ahead(corner + WINOGRAD_AHEAD * plane, line);
             if (whole && left >= 0 && left + 6 <= a->width) {
                 for (int piece = 0; piece < IMAGES; piece += VF) {
                     const float *q = corner + piece;

@@ -27,6 +27,7 @@ typedef void (*fastnn_pool_job)(void *context, int64_t index, float *scratch);
 void *fastnn_allocate(size_t bytes);                       /* 128-byte aligned, zeroed, its pages touched; NULL: no memory */
 void fastnn_free(void *memory);
 int64_t fastnn_allocations(void);
+int64_t fastnn_l2_bytes(void);                             /* of a core; 0: not known */
 int64_t fastnn_default_threads(void);
 int64_t fastnn_get_num_threads(void);
 int fastnn_set_num_threads(int64_t threads);               /* waits for runs that hold the pool; without the lock */

@@ -37,6 +37,15 @@ void *fastnn_allocate(size_t bytes) {
 void fastnn_free(void *memory) { free(memory); }
 int64_t fastnn_allocations(void) { return atomic_load(&allocations); }
 
+int64_t fastnn_l2_bytes(void) {
+#ifdef _SC_LEVEL2_CACHE_SIZE
+    const long bytes = sysconf(_SC_LEVEL2_CACHE_SIZE);
+    return bytes > 0 ? bytes : 0;
+#else
+    return 0;
+#endif
+}
+
 /* ---- floating-point state: round to nearest, no exception traps, denormals flushed ---- */
 #if defined(__x86_64__) || defined(_M_X64)
 #include <immintrin.h>

@@ -38,6 +38,7 @@ cdef extern from "execute.h" nogil:
     void *fastnn_allocate(size_t bytes)
     void fastnn_free(void *memory)
     int64_t fastnn_allocations()
+    int64_t fastnn_l2_bytes()
     int64_t fastnn_get_num_threads()
     int fastnn_set_num_threads(int64_t threads)
     ctypedef struct fastnn_word:
@@ -125,6 +126,11 @@ def set_target(str name):
     """Runs that start from now on use this target. ValueError where the CPU cannot."""
     if fastnn_set_target(name.encode()):
         raise ValueError(_impossible_target(name))
+
+
+def l2_bytes():
+    """Bytes of a core's L2 cache, 0 where the system does not tell."""
+    return fastnn_l2_bytes()
 
 
 def get_num_threads():

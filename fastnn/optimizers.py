@@ -145,6 +145,8 @@ class Optimizer:
 
     def _clipping(self):
         """(name, number) of the clipping that is on, (None, None) without."""
+        if self.clipnorm is None and self.global_clipnorm is None and self.clipvalue is None:
+            return None, None
         given = [(name, getattr(self, name)) for name in ("clipnorm", "global_clipnorm", "clipvalue")]
         given = [(name, value) for name, value in given if value is not None]
         if len(given) > 1:

@@ -605,12 +605,13 @@ def schedule(steps):
                 reads_since.setdefault(_key(b), []).append(step)
             for b in step.writes:
                 last_write.setdefault(_key(b), []).append(step)
-        phases += _phases(pending, needs)
+        phases += _phases(pending, needs, _stay_in_cache(steps))
     return phases
 
 
-def _phases(pending, needs):
-    """Steps in phases by what each needs: first what waits for no chain (labels), then chains and sums in turn."""
+def _phases(pending, needs, whole):
+    """Steps in phases by what each needs: first what waits for no chain (labels), then chains and sums in turn. whole: chains are
+    not cut around heavy layers."""
     phases, done = [], set()
 
     def chain():
@@ -626,7 +627,7 @@ def _phases(pending, needs):
 
     def take(kind, members):
         if members:
-            phases.extend(_apart(members) if kind == CHAIN else [(kind, members)])
+            phases.extend(_apart(members) if kind == CHAIN and not whole else [(kind, members)])
             done.update(id(s) for s in members)
             pending[:] = [s for s in pending if id(s) not in done]
         return members
@@ -643,15 +644,26 @@ CHAIN, EACH, SHARED = range(3)       # kinds of phases (execute.h)
 HEAVY = 200_000                 # bytes of a linear layer's weights from which on all groups use them before they go on
 
 
+def _weights(step):
+    """Bytes of a linear layer's weights; 0 of other steps."""
+    return 4 * step.fields["in_features"] * step.fields["out_features"] if step.kernel.startswith("linear_") else 0
+
+
 def _apart(chain):
     """A chain of row steps, cut around those whose weights would be fetched into L2 anew by every group of images: -> phases."""
     parts = [(CHAIN, [])]
     for step in chain:
-        if step.kernel.startswith("linear_") and 4 * step.fields["in_features"] * step.fields["out_features"] >= HEAVY:
+        if _weights(step) >= HEAVY:
             parts += [(SHARED, [step]), (CHAIN, [])]
         else:
             parts[-1][1].append(step)
     return [(kind, part) for kind, part in parts if part]
+
+
+def _stay_in_cache(steps):
+    """Are these steps rows' alone, and do the weights of their linear layers stay in L2 from group to group and from run to run?
+    Gradients and updates would drive them out."""
+    return all(s.mode == "row" for s in steps) and sum(_weights(s) for s in steps) <= native.l2_bytes() * 15 / 16
 
 
 def _key(buffer):

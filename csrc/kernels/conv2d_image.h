@@ -62,6 +62,11 @@ static int conv2d_planes_of(conv2d_planes *c, const conv2d_map *m, float *scratc
     return 1;
 }
 
+/* The vector p[0], p[2], ..., of which the first `left` floats of p may be read, at least one. */
+static inline vf every_second(const float *p, int64_t left) {
+    return vf_even(vf_load_run(p, left), left > VF ? vf_load_run(p + VF, left - VF) : vf_set1(0));
+}
+
 /* Copies the planes of all channels for the pixels `at`. */
 static void conv2d_planes_copy(const conv2d_map *m, const conv2d_planes *c, const float *x, const rectangle *at) {
     const int64_t lines = at->lines + c->row.more, width = at->cells + c->column.more, step = c->column.step;
@@ -78,7 +83,8 @@ static void conv2d_planes_copy(const conv2d_map *m, const conv2d_planes *c, cons
                 /* whole vectors: what they write past the row's end is overwritten later */
                 for (int64_t l = 0; l < begin; l += VF) vf_store(y + l, vf_set1(0));
                 for (int64_t l = begin; step == 1 && l < end; l += VF) vf_store(y + l, vf_load_run(line + l, end - l));
-                for (int64_t l = begin; step != 1 && l < end; l++) y[l] = line[l * step];
+                for (int64_t l = begin; step == 2 && l < end; l += VF) vf_store(y + l, every_second(line + 2 * l, 2 * (end - l) - 1));
+                for (int64_t l = begin; step > 2 && l < end; l++) y[l] = line[l * step];
                 for (int64_t l = end; l < width; l += VF) vf_store(y + l, vf_set1(0));
             }
 }
@@ -189,22 +195,32 @@ static void conv2d_image_chunk(const conv2d_map *m, const conv2d_planes *c, cons
     for (int64_t f = first; f < end; f += step) conv2d_image_filters(m, c, at, g, f, smaller(end, f + step));
 }
 
-/* One part of the map's pixels and filters. False if it needs conv2d_any. */
+/* Rows r.cell .. of the grid, blocks of 16 filters r.line .. of one group. */
+static void conv2d_image_part(const conv2d_map *m, conv2d_planes *c, const rectangle *r, int64_t lines) {
+    const int64_t g = r->line / lines, first = r->line % lines * 16, end = smaller(m->filters, first + r->lines * 16);
+    for (int64_t i = 0; i < r->cells; i += c->rows)
+        for (int64_t k = 0; k < m->columns; k += c->columns) {
+            const rectangle at = {r->cell + i, smaller(c->rows, r->cells - i), k, smaller(c->columns, m->columns - k)};
+            conv2d_planes_copy(m, c, m->x + g * m->channels * m->height * m->width, &at);
+            conv2d_image_chunk(m, c, &at, g, first, end);
+        }
+}
+
+/* One part of the map's pixels and filters: of the rows where there are enough, so that no two parts copy the same; else of
+   the filters. False if it needs conv2d_any. */
 static int conv2d_image(const conv2d_map *m, const job *j) {
     conv2d_planes c;
     if (!conv2d_planes_of(&c, m, j->scratch, m->rows)) return 0;
-    const int64_t lines = ceil_div(m->filters, 16), units = m->groups * lines * m->rows;
+    const int64_t lines = ceil_div(m->filters, 16);
+    if (m->rows >= 2 * j->parts) {
+        const int64_t row = m->rows * j->part / j->parts, rows = m->rows * (j->part + 1) / j->parts - row;
+        for (int64_t g = 0; g < m->groups; g++) conv2d_image_part(m, &c, &(rectangle){g * lines, lines, row, rows}, lines);
+        return 1;
+    }
+    const int64_t units = m->groups * lines * m->rows;
     int64_t unit = units * j->part / j->parts;
     rectangle r;
-    while (next_rectangle(&r, &unit, units * (j->part + 1) / j->parts, m->rows, lines)) {
-        const int64_t g = r.line / lines, first = r.line % lines * 16, end = smaller(m->filters, first + r.lines * 16);
-        for (int64_t i = 0; i < r.cells; i += c.rows)
-            for (int64_t k = 0; k < m->columns; k += c.columns) {
-                const rectangle at = {r.cell + i, smaller(c.rows, r.cells - i), k, smaller(c.columns, m->columns - k)};
-                conv2d_planes_copy(m, &c, m->x + g * m->channels * m->height * m->width, &at);
-                conv2d_image_chunk(m, &c, &at, g, first, end);
-            }
-    }
+    while (next_rectangle(&r, &unit, units * (j->part + 1) / j->parts, m->rows, lines)) conv2d_image_part(m, &c, &r, lines);
     return 1;
 }
 #endif

@@ -25,6 +25,11 @@ static inline vf vf_zip_high(vf a, vf b) {
     const __m512i index = _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
     return (vf)_mm512_permutex2var_ps((__m512)a, index, (__m512)b);
 }
+/* a0 a2 a4 ... b0 b2 ... */
+static inline vf vf_even(vf a, vf b) {
+    const __m512i index = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    return (vf)_mm512_permutex2var_ps((__m512)a, index, (__m512)b);
+}
 /* a, kept in a register: compilers else read an operand from memory once for every use */
 static inline vf vf_held(vf a) {
     __asm__("" : "+v"(a));

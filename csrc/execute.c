@@ -266,7 +266,7 @@ static void fill_arguments(const fastnn_binding *b, fastnn_arena *arena, const f
 
 /* ---- running ---- */
 /* Costs are multiply-adds twice counted ("flops"): a core does 50 or so a nanosecond. */
-enum { COST_A_NS = 50, JOB_NS = 1500, SPLIT_NS = 3000, WAKE_NS = 100000 };
+enum { COST_A_NS = 50, JOB_NS = 1500, SPLIT_NS = 3000, SMALL_NS = 20000, WAKE_NS = 100000 };
 
 typedef struct {
     const fastnn_program *program;
@@ -349,7 +349,7 @@ static void run_part_jobs(run *r, int64_t first, int64_t last, int64_t groups, i
 /* Steps first .. last - 1, independent of one another, cut into about two parts a thread by cost (a check is never cut: which
    of several errors it reports must not depend on threads). Those that stay whole go to the threads in turn. */
 static void run_parts(run *r, int64_t first, int64_t last, int64_t groups, int64_t cost, int64_t threads) {
-    int64_t target = cost / (2 * threads), whole = 0, before = 0;
+    int64_t target = cost / (cost < (int64_t)SMALL_NS * COST_A_NS ? threads : 2 * threads), whole = 0, before = 0;
     if (target < (int64_t)JOB_NS * COST_A_NS) target = (int64_t)JOB_NS * COST_A_NS;
     for (int64_t s = first; s < last; s++) {
         int64_t parts = (step_cost(r, s) + target - 1) / target;

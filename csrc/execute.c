@@ -311,7 +311,8 @@ static void part_job(void *context, int64_t index, float *scratch) {
 
 static int64_t step_cost(const run *r, int64_t s) {
     const fastnn_step *step = &r->program->steps[s];
-    if (step->per_group || fastnn_kernels[step->kernel].space == SPACE_FLAT) return step->cost;
+    const int sized = (r->program->row_bytes | r->program->group_bytes) == 0;       /* nothing grows with the rows */
+    if (step->per_group || sized || fastnn_kernels[step->kernel].space == SPACE_FLAT) return step->cost;
     return (int64_t)((double)step->cost * (double)r->arena->n / 64);
 }
 
@@ -321,12 +322,14 @@ static int64_t phase_cost(const run *r, const fastnn_phase *f) {
     return f->kind == PHASE_EACH ? cost : cost * group_count(r->program, r->arena->n);
 }
 
-/* How many threads should share work of this cost, of which `remaining` (this and what follows it) may pay for waking some. */
+/* How many threads should share work of this cost, of which `remaining` (this and what follows it) may pay for waking some.
+   Those that are being woken come in time for long work alone. */
 static int64_t threads_for(const run *r, int64_t cost, int64_t remaining) {
     int64_t threads = cost / COST_A_NS / JOB_NS;
     if (threads > r->threads) threads = r->threads;
     if (threads < 2 || cost / COST_A_NS < SPLIT_NS) return 1;
-    return fastnn_pool_ready(threads, remaining / COST_A_NS >= WAKE_NS) ? threads : 1;
+    const int ready = fastnn_pool_ready(threads, remaining / COST_A_NS >= WAKE_NS);
+    return ready || cost / COST_A_NS >= WAKE_NS ? threads : 1;
 }
 
 static void run_jobs(run *r, fastnn_pool_job job, int64_t count, const int64_t *bounds, int64_t threads) {

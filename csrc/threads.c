@@ -113,7 +113,7 @@ int64_t fastnn_default_threads(void) {
 }
 
 /* ---- the pool ---- */
-enum { NEXT_BITS = 20, MAX_JOBS = (1 << NEXT_BITS) - 1, SPIN_NS = 200000, OFTEN_NS = 100000, SPINS_BETWEEN_LOOKS = 64, PATIENCE_NS = 1000000 };
+enum { NEXT_BITS = 20, MAX_JOBS = (1 << NEXT_BITS) - 1, SPIN_NS = 200000, OFTEN_NS = SPIN_NS, SPINS_BETWEEN_LOOKS = 64, PATIENCE_NS = 1000000 };
 /* a queue: generation << 40 | end << 20 | next */
 static uint64_t queue_word(uint64_t generation, uint64_t next, uint64_t end) {
     return generation << (2 * NEXT_BITS) | end << NEXT_BITS | next;

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import fastnn as nn
+import fastnn.functional as F
 import networks
 
 native = nn.backend.native
@@ -69,6 +70,33 @@ def test_same_bytes(name, target, count, threads, expected):
     threads(count)
     found = trained(name)
     assert found == expected.setdefault(name, found)
+
+
+@pytest.mark.parametrize("op", ["relu", "softmax", "log_softmax"])
+def test_ops_on_whole_arrays_share_their_work(op, threads):
+    """Large enough to be cut into parts; however many threads take them, each part is done once."""
+    x = np.random.default_rng(2).standard_normal((23, 301, 67), np.float32)
+    found = []
+    for count in (1, 2, 3, 5):
+        threads(count)
+        arguments = () if op == "relu" else (1,)
+        found.append([digest(getattr(F, op)(x, *arguments)) for _ in range(3)])
+    assert len({d for some in found for d in some}) == 1
+
+
+@pytest.mark.parametrize("l2, cut", [(0, True), (1 << 30, False)])
+def test_heavy_layers_whatever_the_cache(l2, cut, threads, monkeypatch, expected):
+    """How large L2 is decides how the work is shared, and no bit."""
+    from fastnn import plan
+    monkeypatch.setattr(plan.native, "l2_bytes", lambda: l2)
+    nn.manual_seed(6)
+    model = of("mlp")()
+    threads(2)
+    y = model.predict_on_batch(np.random.default_rng(3).standard_normal((70, 1, 28, 28)).astype(np.float32))
+    (executable,) = model._predictors.values()
+    used = {phase[0] for segment in executable.bound(70)[0].segments for phase in segment}
+    assert (plan.SHARED in used) == cut
+    assert digest(y) == expected.setdefault("heavy layers", digest(y))
 
 
 @pytest.mark.parametrize("target", TARGETS, indirect=True)

@@ -11,7 +11,8 @@ static void linear_weight_part(const linear_backward_weight_args *a, const recta
     const int64_t vectors = ceil_div(at->lines, VF), x_step = a->x_steps[1] * IMAGES;
     const tile_shape *shape = tile_choose(at->cells, vectors);
     float *dweight = (float *)a->dweight + at->cell * a->in_features + at->line, *xt = j->scratch + WEIGHT_O * WEIGHT_PITCH;
-    const int apart = units == 0 || at->lines % VF;       /* then sums wait in scratch: a tile writes whole vectors */
+    /* sums wait in scratch where tiles come back to them, or would write past a row's end with their whole vectors */
+    const int apart = units == 0 || units > CHAIN_UNITS || at->lines % VF;
     float *y = apart ? j->scratch : dweight;
     const int64_t pitch = apart ? WEIGHT_PITCH : a->in_features;
     int64_t a_tap[CHAIN_UNITS], b_tap[CHAIN_UNITS];
@@ -53,16 +54,20 @@ static void linear_weight_part(const linear_backward_weight_args *a, const recta
             vf_store_run(dweight + o * a->in_features + k, vf_load(y + o * pitch + k), at->lines - k);
 }
 
-/* A part is a run of outputs, so that a thread makes the gradients of the weights that it uses and updates. */
+/* A part is a run of outputs, so that a thread makes the gradients of the weights that it uses and updates; with many positions a
+   run of inputs, which are then turned once. */
 static void linear_weight(const linear_backward_weight_args *a, const job *j) {
-    const int64_t lines = ceil_div(a->out_features, LINEAR_UNIT), cells = ceil_div(a->in_features, LINEAR_UNIT);
+    const int64_t inputs = ceil_div(a->in_features, LINEAR_UNIT), outputs = ceil_div(a->out_features, LINEAR_UNIT);
+    const int by_outputs = a->positions == 1;
+    const int64_t lines = by_outputs ? outputs : inputs, cells = by_outputs ? inputs : outputs;
     int64_t unit = lines * cells * j->part / j->parts;
     rectangle r;
     while (next_rectangle(&r, &unit, lines * cells * (j->part + 1) / j->parts, cells, lines)) {
-        const int64_t o_end = smaller(a->out_features, (r.line + r.lines) * LINEAR_UNIT);
-        const int64_t k_end = smaller(a->in_features, (r.cell + r.cells) * LINEAR_UNIT);
-        for (int64_t k = r.cell * LINEAR_UNIT; k < k_end; k += WEIGHT_K)
-            for (int64_t o = r.line * LINEAR_UNIT; o < o_end; o += WEIGHT_O) {
+        const rectangle of = by_outputs ? (rectangle){r.cell, r.cells, r.line, r.lines} : r;
+        const int64_t k_end = smaller(a->in_features, (of.line + of.lines) * LINEAR_UNIT);
+        const int64_t o_end = smaller(a->out_features, (of.cell + of.cells) * LINEAR_UNIT);
+        for (int64_t k = of.line * LINEAR_UNIT; k < k_end; k += WEIGHT_K)
+            for (int64_t o = of.cell * LINEAR_UNIT; o < o_end; o += WEIGHT_O) {
                 const rectangle at = {k, smaller(WEIGHT_K, k_end - k), o, smaller(WEIGHT_O, o_end - o)};
                 linear_weight_part(a, &at, j);
             }

@@ -24,7 +24,7 @@ static _Atomic int64_t allocations;
 /* Large pieces lie in pages of 2 MB where the system has them: planes of images are far apart, and with 4 KB pages kernels
    would spend their time on looking addresses up. */
 void *fastnn_allocate(size_t bytes) {
-    const size_t huge = (size_t)2 << 20, align = bytes >= huge / 2 ? huge : 128;
+    const size_t huge = (size_t)2 << 20, align = bytes >= huge / 4 ? huge : 128;
     void *memory = NULL;
     size_t size = bytes ? (bytes + align - 1) / align * align : align;
     if (size < bytes || posix_memalign(&memory, align, size)) return NULL;

@@ -156,6 +156,10 @@ FAULTS = [
     ("bernoulli", "bernoulli.h", "(vi)(u < p)", "(vi)(u <= p - unit)"),
     ("bernoulli", "bernoulli.h", "(vi)(p != p), p,", "(vi)(p != p), zero,"),
     ("sgd", "sgd.h", "a->first ? g :", ""),
+    ("rmsprop", "rmsprop.h", "v = v - m * m;", "v = v + m * m;"),
+    ("rmsprop", "rmsprop.h", "+ take * (g * g)", "+ take * g"),
+    ("random_window", "random_window.h", "t.left += (double)(a->out_width - 1), t.step = -1.0;", "t.step = -1.0;"),
+    ("random_window", "random_window.h", "inside ? (t >> 1 ? low : 1.0 - low)", "inside ? (t >> 1 ? 1.0 - low : low)"),
     ("adam", "adam.h", "vf_sqrt(v) / root", "vf_sqrt(v)"),
     # support vector machines
     ("kernel_pack", "kernel_matrix.h", "sum = vf_fma(x, x, sum);", "sum = vf_fma(x, x, x);"),

@@ -305,7 +305,7 @@ static void part_job(void *context, int64_t index, float *scratch) {
     int64_t s = r->first, share = 0, count;
     while (r->bounds[share + 1] <= index) share++;
     for (index -= r->bounds[share]; index >= (count = jobs_in_share(r, s, share)); s++) index -= count;
-    const int64_t parts = r->arena->parts[s], first = parts == 1 ? 0 : parts * share / r->shares;
+    const int64_t parts = r->arena->parts[s], first = parts * share / r->shares;
     call(r, s, r->first_group + index % r->groups, first + index / r->groups, parts, scratch);
 }
 

@@ -145,10 +145,8 @@ class Optimizer:
 
     def _clipping(self):
         """(name, number) of the clipping that is on, (None, None) without."""
-        if self.clipnorm is None and self.global_clipnorm is None and self.clipvalue is None:
-            return None, None
-        given = [(name, getattr(self, name)) for name in ("clipnorm", "global_clipnorm", "clipvalue")]
-        given = [(name, value) for name, value in given if value is not None]
+        values = (("clipnorm", self.clipnorm), ("global_clipnorm", self.global_clipnorm), ("clipvalue", self.clipvalue))
+        given = [pair for pair in values if pair[1] is not None]
         if len(given) > 1:
             raise ValueError(f"{self.name}: give one of clipnorm, global_clipnorm and clipvalue, got {dict(given)}")
         if given and not float(given[0][1]) > 0:

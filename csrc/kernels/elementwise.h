@@ -65,8 +65,7 @@ typedef struct { const float *p; int64_t moves; } operand;
     static void elementwise_##name(float *y, operand a, operand b, operand c, int64_t count) { \
         int64_t i = 0; \
         for (; i + VF <= count; i += VF) { \
-            V va = v_load(a.p + (i & a.moves)), vb = operands > 1 ? v_load(b.p + (i & b.moves)) : va; \
-            V vc = operands > 2 ? v_load(c.p + (i & c.moves)) : va; \
+            V va = v_load(a.p + (i & a.moves)), vb = v_load(b.p + (i & b.moves)), vc = v_load(c.p + (i & c.moves)); \
             v_store(y + i, elementwise_##name##_of(va, vb, vc)); \
         } \
         if (i < count) { \

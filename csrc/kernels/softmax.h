@@ -19,8 +19,7 @@ static inline __attribute__((always_inline)) vf softmax_result(int kind, vf x, v
     return kind == SOFTMAX_BACKWARD ? y * (x - total) : vf_fma(-vf_exp(y), total, x);
 }
 
-/* W vectors of columns (the last one may have only `left` of them) of count elements, step apart. The next W are fetched ahead:
-   elements lie in lines far apart. */
+/* W vectors of columns (the last one may have only `left` of them) of count elements, step apart. */
 static inline __attribute__((always_inline))
 void softmax_columns(int kind, float *out, const float *x, const float *y, int64_t step, int64_t count, int64_t left, const int W) {
     vf maximum[4], lane[16][4];
@@ -29,7 +28,6 @@ void softmax_columns(int kind, float *out, const float *x, const float *y, int64
     if (kind == SOFTMAX || kind == LOG_SOFTMAX)
         for (int64_t i = 1; i < count; i++)
             COLUMNS {
-                if (W > 1) __builtin_prefetch(x + i * step + (W + w) * VF);
                 vf v = vf_load_run(x + i * step + w * VF, left);
                 maximum[w] = vf_select(v > maximum[w], v, maximum[w]);
             }
@@ -39,7 +37,6 @@ void softmax_columns(int kind, float *out, const float *x, const float *y, int64
             const int64_t at = i * step + w * VF;
             vf second = kind == SOFTMAX_BACKWARD ? vf_load_run(y + at, left) : vf_set1(0.0f);
             vf term;
-            if (W > 1 && kind >= SOFTMAX_BACKWARD) __builtin_prefetch(x + at + W * VF), __builtin_prefetch(y + at + W * VF);
             lane[i & 15][w] = softmax_term(kind, vf_load_run(x + at, left), maximum[w], second, lane[i & 15][w], &term);
             if (kind == SOFTMAX) vf_store_run(out + at, term, left);
         }

@@ -90,7 +90,7 @@ static void winograd_windows(const winograd_plan *p, const float *x, int64_t fir
             const int64_t left = start + t * WINOGRAD_OUT;
             const float *corner = x + c * plane + at + t * WINOGRAD_OUT * IMAGES;
             float *to = v + c * v_plane + t * v_tile;
-            winograd_ahead(corner + WINOGRAD_AHEAD * plane, line);
+            if (count > 1) winograd_ahead(corner + WINOGRAD_AHEAD * plane, line);
             if (whole && left >= 0 && left + 6 <= a->width) {
                 for (int piece = 0; piece < IMAGES; piece += VF) {
                     const float *q = corner + piece;

@@ -45,8 +45,11 @@ static void winograd_weight_dy(const winograd_weight_plan *p, const float *dy, i
         for (int64_t q = 0; q < 4; q++) {
             float *to = p->turned + (r * 4 + q) * 16 * IMAGES;
             const float *from = dy + filter * plane + ((top + r) * a->out_width + left + q) * IMAGES;
-            if (top + r >= a->out_height || left + q >= a->out_width) zero_images(to, 16);
-            else transpose_block(to, 16, from, plane, filters, 16);
+            if (top + r >= a->out_height || left + q >= a->out_width) {
+                zero_images(to, 16);
+                continue;
+            }
+            transpose_block(to, 16, from, plane, filters, 16);
             for (int64_t f = 0; f < filters; f++) __builtin_prefetch(from + f * plane + WINOGRAD_OUT * IMAGES);    /* the next tile */
         }
     for (int64_t n = 0; n < images; n++)

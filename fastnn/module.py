@@ -569,13 +569,13 @@ class Module(Trainable, ByHand):
         from .saving import save
         save(self, path, input_shape, training_state)
 
-    def __deepcopy__(self, memo):
-        """A copy with parameters and buffers of its own; what was compiled, and waiting runs, stay behind."""
-        import copy
-        new = memo[id(self)] = type(self).__new__(type(self))
-        new.__dict__.update({k: copy.deepcopy(v, memo) for k, v in self.__dict__.items() if k not in LEFT_BEHIND})
+    def __getstate__(self):
+        """What copy.deepcopy and pickling take along: everything but what was compiled, and waiting runs."""
+        return {name: value for name, value in self.__dict__.items() if name not in LEFT_BEHIND}
+
+    def __setstate__(self, state):
+        self.__dict__.update(state)
         changed()
-        return new
 
     # -- printing
 

@@ -25,6 +25,13 @@ def make_storage(shape, dtype):
     return PlainStorage(shape, dtype)
 
 
+def filled_storage(array):
+    """Memory of its own with the values of an array."""
+    storage = make_storage(array.shape, array.dtype)
+    np.asarray(storage)[...] = array
+    return storage
+
+
 class Buffer:
     """A named array that is part of a network's state, but not trained (batch norm's running statistics)."""
     requires_grad = False
@@ -78,16 +85,12 @@ class Buffer:
             raise ValueError(f"{self.name or type(self).__name__}: data of shape {new.shape} given, expected {self.shape}")
         self.array()[...] = new
 
-    def __deepcopy__(self, memo):
-        new = memo[id(self)] = type(self).__new__(type(self))
-        new.__dict__.update(self.__dict__, storage=make_storage(self.shape, self.dtype))
-        new.array()[...] = self.array()
-        if getattr(self, "_has_gradient", False):
-            new._gradient, new._has_gradient = None, False
-            new.grad = self.grad
-        elif hasattr(self, "_gradient"):
-            new._gradient = None
-        return new
+    def __getstate__(self):
+        """What copy.deepcopy and pickling take along: values and gradient as arrays."""
+        return {**self.__dict__, "storage": self.array()}
+
+    def __setstate__(self, state):
+        self.__dict__.update(state, storage=filled_storage(state["storage"]))
 
     def to_dtype(self, dtype):
         """Moves to another dtype, in place."""
@@ -120,6 +123,14 @@ class Parameter(Buffer):
                                    "Make it in __init__.")
         super().__init__(array, name)
         self._requires_grad, self._gradient, self._has_gradient = bool(requires_grad), None, False
+
+    def __getstate__(self):
+        return {**super().__getstate__(), "_gradient": self.grad}
+
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        if self._has_gradient:
+            self._gradient = filled_storage(self._gradient)
 
     @property
     def requires_grad(self):

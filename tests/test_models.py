@@ -1,5 +1,7 @@
 """Describing a network and calling it: one tracer for every way of writing one, and what it says where Python asks too much."""
+import copy
 import gc
+import pickle
 import warnings
 
 import numpy as np
@@ -1140,3 +1142,33 @@ def test_the_steady_state_allocates_nothing():
             grown.append(tracemalloc.get_traced_memory()[0])
             tracemalloc.stop()
         assert core.allocations() == before and min(grown) < 30_000, (core.allocations() - before, grown)
+
+
+# ---- copies
+
+COPIES = {"deepcopy": copy.deepcopy, "pickle": lambda model: pickle.loads(pickle.dumps(model))}
+
+
+@pytest.mark.parametrize("how", COPIES)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_copies_stand_alone(how, dtype):
+    """Joblib, multiprocessing and grid searches copy models: trained, with gradients, weights in two places."""
+    model = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 4), nn.Linear(4, 3)).to(dtype=dtype)
+    model[3].weight = model[0].weight
+    model.compile("sgd", "cross_entropy")
+    model.fit(X, LABELS, verbose=0)
+    y = model(X, training=True)
+    model.backward(np.ones_like(y))
+    before, made = model.predict(X), COPIES[how](model)
+    np.testing.assert_array_equal(made.predict(X), before)
+    for (name, p), q in zip(model.named_parameters(), made.parameters()):
+        np.testing.assert_array_equal(q.grad, p.grad, err_msg=name)
+        assert q.dtype == p.dtype == dtype and not np.shares_memory(q.data, p.data) and not np.shares_memory(q.grad, p.grad)
+    assert made[3].weight is made[0].weight and made[0].weight is not model[0].weight
+    assert isinstance(made[1].running_mean, nn.parameter.Buffer)
+    made.compile("sgd", "cross_entropy")
+    made.fit(X, LABELS, verbose=0)
+    np.testing.assert_array_equal(model.predict(X), before)
+    assert np.any(made.predict(X) != before)
+    model.zero_grad()
+    assert COPIES[how](model)[0].weight.grad is None

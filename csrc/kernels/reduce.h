@@ -102,7 +102,7 @@ static void K(batch_sum)(const batch_sum_args *a, const job *j) {
                     const float *v = x;
                     float held[LANES];
                     if (g == groups - 1 && last < LANES) {    /* pad lanes add nothing */
-                        for (int64_t l = 0; l < LANES; l++) held[l] = l < last ? x[l] : 0;
+                        for (int64_t l = 0; l < LANES; l += VF) vf_store(held + l, vf_load_run(x + l, larger(last - l, 0)));
                         v = held;
                     }
                     for (int h = 0; h < VD16; h++) sum[i][h] += half_load(v + h * (VF / 2));

@@ -22,8 +22,8 @@ def train(data=None, *, epochs=None, seed=0, quick=False):
     """The recipe; -> the trained GAN. `data`: a folder with MNIST; None: the embedded digits. quick: few epochs."""
     nn.manual_seed(seed)
     images, scale = (load_mnist(data)[0][0], 1 / 255) if data else (load_digits("train")[0], 1 / 16)
-    epochs = epochs or (3 if quick else 28 if data else 40)
-    channels, latent, averaging = ((32, 64), 64, 0.999) if data else ((16, 32), 32, 0.99)
+    epochs = epochs or (3 if quick else 20 if data else 40)
+    channels, latent, averaging = ((48, 96), 64, 0.999) if data else ((16, 32), 32, 0.99)
     model = DCGAN(images.shape[1:], channels, latent, averaging)
     model.compile(*(nn.Adam(lr=0.0005, betas=(0.5, 0.999)) for _ in range(2)))
     falling = nn.LearningRateScheduler(lambda epoch, lr: 0.0005 * min(1.0, 2 * (1 - epoch / epochs)))

@@ -95,9 +95,7 @@ class Buffer:
     def to_dtype(self, dtype):
         """Moves to another dtype, in place."""
         if self.dtype != np.dtype(dtype):
-            old = self.array()
-            self.storage = make_storage(self.shape, np.dtype(dtype))
-            self.array()[...] = old
+            self.storage = filled_storage(self.array().astype(dtype))
 
     def __fastnn_value__(self):
         return graph.current().state(self)

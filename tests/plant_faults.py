@@ -39,7 +39,7 @@ FAULTS = [
     ("reduce", "reduce.h", "vf_select((vi)(x < y) | (vi)(x != x)", "vf_select((vi)(x > y) | (vi)(x != x)"),
     ("reduce", "reduce.h", "for (int64_t i = 0; i < count; i++) sum[0] += x[i];",
      "for (int64_t i = 1; i < count; i++) sum[0] += x[i];"),
-    ("batch_sum", "reduce.h", "held[l] = l < last ? x[l] : 0;", "held[l] = x[l];"),
+    ("batch_sum", "reduce.h", "vf_load_run(x + l, larger(last - l, 0))", "vf_load(x + l)"),
     ("channel_sum", "reduce.h", "for (int64_t l = images_of(j, g, LANES); l < LANES; l++) lane[l] = 0;", ""),
     ("matmul", "matmul.h", "sum[r][c] = vf_fma(factor, column[c], sum[r][c]);",
      "sum[r][c] = vf_fma(-factor, column[c], sum[r][c]);"),

@@ -101,6 +101,8 @@ conv2d_forward   y[o, p, q] = relu(residual + fma(bias[o] + sum_{i,u,v} x[g(o) +
             weight[o, i, u, v], scale[o], shift[o])); scale NULL: without scale and shift. padding = (top,
             bottom, left, right), zeros. weight (filters, channels/groups, kernel...), natural order. packed: conv2d_pack's
             result, or NULL (LANES 16 never needs it). bias, residual may be NULL; relu 0 or 1.
+            pool: then max_pool2d of 2x2, stride 2, whose result y is (without residual; stride and dilation 1, channels of one
+            block).
             Order of the sum: (block of input channels, u, v, channel in the block), blocks of 32 channels where u*v <= 9, 16
             where <= 25, else 8; 256 where the kernel is 1x1. One FMA chain from +0 a block, block sums added ascending.
 conv2d_backward_input   dx = mask <= 0 ? 0 : relu(residual + fma(bias + the transpose of the forward, scale, shift)): sum over (block

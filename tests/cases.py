@@ -234,6 +234,14 @@ case("conv2d-winograd-folded", lambda x, w, b: F.conv2d(x.reshape(-1, 16, 8, 8),
      weight(20, 16, 3, 3), weight(20), special=False)
 case("conv2d-pool", lambda x, w, b: F.max_pool2d(F.relu(F.conv2d(x, w, b)), 2), rows(3, 9, 8), weight(5, 3, 3, 3), weight(5),
      exact=True)
+for _id, _shape, _weight, _arguments in (
+        ("same", (1, 12, 15), (6, 1, 5, 5), dict(padding=2)), ("filters", (6, 9, 9), (20, 6, 5, 5), {}),
+        ("groups", (4, 7, 40), (10, 2, 3, 3), dict(groups=2, padding=1)), ("wide", (8, 16, 90), (3, 8, 7, 7), {}),
+        ("any", (8, 54, 53), (2, 8, 50, 50), {}), ("blocks", (17, 7, 8), (3, 17, 4, 4), dict(padding=1))):
+    case(f"conv2d-pool-{_id}", lambda x, w, b, _a=_arguments: F.max_pool2d(F.conv2d(x, w, b, **_a), 2), rows(*_shape),
+         weight(*_weight), weight(_weight[0]), exact=True)
+case("conv2d-norm-pool", lambda x, w, b, m, v: F.max_pool2d(F.relu(F.batch_norm(F.conv2d(x, w), m, v, b)), 2), rows(2, 8, 11),
+     weight(18, 2, 3, 3), weight(18), weight(18), weight(18, values=POSITIVE), special=False)
 case("conv2d-residual-pool", lambda x, w: F.max_pool2d(F.conv2d(x, w, None, padding=1) + x, 2), rows(18, 9, 8),
      weight(18, 18, 3, 3), special=False)
 case("conv2d-winograd-pool", lambda x, w, b: F.max_pool2d(F.conv2d(x, w, b, padding=1), 2), rows(18, 11, 14),

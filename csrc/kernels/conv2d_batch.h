@@ -48,6 +48,7 @@ static int64_t conv2d_tables(const conv2d_map *m, const conv2d_chunks *c, slice 
 /* False if scratch is too small for a single pixel. */
 static int conv2d_chunks_of(conv2d_chunks *c, const conv2d_map *m, float *scratch) {
     const int64_t taps = m->taps[0] * m->taps[1], capacity = (SCRATCH_FLOATS - 8 * taps) / IMAGES - 1;
+    const int64_t unit = conv2d_unit(m);
     enum { ENOUGH = 6144 };                               /* vectors: leaves half of a 1 MB L2 to the rest */
     c->row = copy_axis_of(m, 0);
     c->column = copy_axis_of(m, 1);
@@ -56,13 +57,14 @@ static int conv2d_chunks_of(conv2d_chunks *c, const conv2d_map *m, float *scratc
     if (c->row.taps > 1 && (c->row.tap * c->row.tap > 1 || c->row.pixel > c->row.taps)) {
         c->row = (copy_axis){0, m->x_tap[0], 0, 1, 0, m->taps[0]};    /* rows of one pixel row that lie apart */
         c->rows = 1;
+        if (m->pool) return 0;
     }
     c->columns = m->columns;
-    const int64_t least = copy_lines(&c->row, 1) * c->block;
-    while (c->columns > 1 && least * (copy_lines(&c->column, c->columns) | 1) > (c->columns > 32 ? ENOUGH : capacity))
-        c->columns = ceil_div(c->columns, 2);
+    const int64_t least = copy_lines(&c->row, unit) * c->block;
+    while (c->columns > unit && least * (copy_lines(&c->column, c->columns) | 1) > (c->columns > 32 ? ENOUGH : capacity))
+        c->columns = conv2d_half(m, c->columns);
     c->pitch = copy_lines(&c->column, c->columns) | 1;
-    while (c->rows > 1 && copy_lines(&c->row, c->rows) * c->block * c->pitch > ENOUGH) c->rows = ceil_div(c->rows, 2);
+    while (c->rows > unit && copy_lines(&c->row, c->rows) * c->block * c->pitch > ENOUGH) c->rows = conv2d_half(m, c->rows);
     if (taps > SCRATCH_FLOATS / 16 || copy_lines(&c->row, c->rows) * c->block * c->pitch > capacity) return 0;
     c->packs = m->channels > 1 && m->w_channel >= 128 && c->rows * c->columns >= 8 && TILE_F * taps * c->block <= WEIGHTS;
     c->b_tap_step[0] = c->packs ? m->taps[1] * c->block : m->w_tap[0];
@@ -161,6 +163,25 @@ static void conv2d_tile_run(tile *t, const tile_shape *shape, const conv2d_map *
     }
 }
 
+/* The same with pooling: a tile's pixels are windows of the rows (row, row + 1), side by side. */
+static void conv2d_pool_run(tile *t, const tile_shape *shape, const conv2d_map *m, const conv2d_chunks *c, const rectangle *at,
+                            int64_t row) {
+    const int64_t a_row = c->row.pixel * c->block * c->pitch * IMAGES, a_column = c->column.pixel * IMAGES;
+    const int64_t windows = at->cells / 2 * PIECES, y = ((at->line + row) / 2 * m->y_width + at->cell / 2) * IMAGES;
+    const float *a = c->copy + row * a_row;
+    for (int64_t first = 0; first < windows; first += shape->p / 4) {
+        const int64_t last = smaller(first + shape->p / 4, windows) - 1;
+        for (int i = 0; i < shape->p; i++) {
+            const int64_t window = smaller(first + i / 4, last), q = window / PIECES, piece = window % PIECES * VF;
+            t->a[i] = a + i / 2 % 2 * a_row + (2 * q + i % 2) * a_column + piece;
+            t->y_p[i] = y + q * IMAGES + piece;
+        }
+        conv2d_tile_taps(t, m, c, at->line + row, at->line + row + 1, at->cell + first / PIECES * 2,
+                         at->cell + last / PIECES * 2 + 1);
+        shape->run[TILE_VS](t);
+    }
+}
+
 /* A filter's weights of `channels` as [tap][channel]: from their places, a multiple of 4 KB apart maybe, they would drive one
    another out of the cache at every use. */
 static void conv2d_weights(float *y, const float *w, const conv2d_map *m, const conv2d_chunks *c, int64_t channels) {
@@ -175,7 +196,7 @@ static void conv2d_tiles(const conv2d_map *m, const conv2d_chunks *c, const rect
                          int64_t first, int64_t end) {
     const int64_t vectors = at->lines * at->cells * PIECES, plane = m->y_height * m->y_width * IMAGES;
     const int64_t offset = g * m->filters * plane;
-    const tile_shape *shape = tile_choose(end - first, vectors);
+    const tile_shape *shape = tile_choose(end - first, m->pool ? 2 * at->cells * PIECES : vectors, m->pool ? 4 : 1);
     const int last = channel + c->block >= m->channels;
     const int rowwise = conv2d_rowwise(m, at, ceil_div(shape->p, PIECES));
     const int64_t terms = m->taps[0] * m->taps[1] * c->block;
@@ -183,7 +204,7 @@ static void conv2d_tiles(const conv2d_map *m, const conv2d_chunks *c, const rect
     tile t = {.count = smaller(c->block, m->channels - channel), .a_step = c->a_step, .b_step = c->b_step, .add = channel > 0,
               .y = m->y + offset, .bias = last && m->bias ? bias : NULL,
               .scale = last && m->scale ? scale : NULL, .shift = shift,
-              .residual = last && m->residual ? m->residual + offset : NULL, .relu = last && m->relu,
+              .residual = last && m->residual ? m->residual + offset : NULL, .relu = last && m->relu, .pool = m->pool,
               .mask = last && m->mask ? m->mask + offset : NULL};
     for (int64_t f = first; f < end; f += shape->f) {
         for (int i = 0; i < shape->f; i++) {
@@ -195,7 +216,8 @@ static void conv2d_tiles(const conv2d_map *m, const conv2d_chunks *c, const rect
             if (m->bias) bias[i] = m->bias[g * m->filters + filter];
             if (m->scale) scale[i] = m->scale[g * m->filters + filter], shift[i] = m->shift[g * m->filters + filter];
         }
-        if (!rowwise) conv2d_tile_run(&t, shape, m, c, at, 0, vectors);
+        if (m->pool) for (int64_t r = 0; r < at->lines; r += 2) conv2d_pool_run(&t, shape, m, c, at, r);
+        else if (!rowwise) conv2d_tile_run(&t, shape, m, c, at, 0, vectors);
         else for (int64_t r = 0; r < at->lines; r++) conv2d_tile_run(&t, shape, m, c, at, r, at->cells * PIECES);
     }
 }
@@ -205,16 +227,16 @@ static int conv2d_batch(const conv2d_map *m, const job *j) {
     enum { FILTERS = 16 };                                /* the unit of filters */
     conv2d_chunks c;
     if (!conv2d_chunks_of(&c, m, j->scratch)) return 0;
-    const int64_t cells = ceil_div(m->filters, FILTERS), units = m->groups * m->rows * cells;
+    const int64_t cells = ceil_div(m->filters, FILTERS), lines = m->rows / conv2d_unit(m), units = m->groups * lines * cells;
     int64_t unit = units * j->part / j->parts;
     rectangle r;
-    while (next_rectangle(&r, &unit, units * (j->part + 1) / j->parts, cells, m->rows)) {
-        const int64_t g = r.line / m->rows, top = r.line % m->rows;
+    while (next_rectangle(&r, &unit, units * (j->part + 1) / j->parts, cells, lines)) {
+        const int64_t g = r.line / lines, top = r.line % lines * conv2d_unit(m), rows = r.lines * conv2d_unit(m);
         const int64_t first = r.cell * FILTERS, end = smaller(m->filters, (r.cell + r.cells) * FILTERS);
         const float *x = m->x + g * m->channels * m->height * m->width * IMAGES;
-        for (int64_t i = 0; i < r.lines; i += c.rows)
+        for (int64_t i = 0; i < rows; i += c.rows)
             for (int64_t k = 0; k < m->columns; k += c.columns) {
-                const rectangle at = {top + i, smaller(c.rows, r.lines - i), k, smaller(c.columns, m->columns - k)};
+                const rectangle at = {top + i, smaller(c.rows, rows - i), k, smaller(c.columns, m->columns - k)};
                 for (int64_t channel = 0; channel < m->channels; channel += c.block) {
                     const int64_t channels = smaller(c.block, m->channels - channel);
                     conv2d_copy(m, &c, x + channel * m->height * m->width * IMAGES, channels, &at);

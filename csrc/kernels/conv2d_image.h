@@ -42,8 +42,8 @@ static int conv2d_planes_of(conv2d_planes *c, const conv2d_map *m, float *scratc
     for (;;) {
         conv2d_planes_size(c);
         if (c->channel * m->channels <= capacity && c->rows * c->width <= PIXELS) break;
-        if (c->rows > 1) c->rows = ceil_div(c->rows, 2);
-        else if (c->columns > 1) c->columns = ceil_div(c->columns, 2);
+        if (c->rows > conv2d_unit(m)) c->rows = conv2d_half(m, c->rows);
+        else if (c->columns > conv2d_unit(m)) c->columns = conv2d_half(m, c->columns);
         else return 0;
     }
     c->sums = scratch;
@@ -96,11 +96,18 @@ static tile_rest conv2d_rest(const conv2d_map *m, int64_t o, int64_t at) {
                        .relu = m->relu, .mask = m->mask ? m->mask + at : NULL, .y = m->y + at};
 }
 
+/* Where the pixels of the grid `at` end up in y. */
+static inline rectangle conv2d_pooled(const conv2d_map *m, const rectangle *at) {
+    const int64_t unit = conv2d_unit(m);
+    return (rectangle){at->line / unit, at->lines / unit, at->cell / unit, at->cells / unit};
+}
+
 /* Lanes are pixels: filters [first, end) of group g. */
 static void conv2d_image_pixels(const conv2d_map *m, const conv2d_planes *c, const rectangle *at, int64_t g,
                                 int64_t first, int64_t end) {
     const int64_t vectors = ceil_div((at->lines - 1) * c->width + at->cells, VF), plane = m->y_height * m->y_width;
-    const tile_shape *shape = tile_choose(end - first, vectors);
+    const tile_shape *shape = tile_choose(end - first, vectors, 1);
+    const rectangle of = conv2d_pooled(m, at);
     tile t = {.a_tap = c->a_tap, .b_tap = c->b_tap, .taps = c->entries, .a_step = c->a_step,
               .b_step = c->along ? m->w_tap[1] : m->w_channel, .y = c->sums};
     for (int64_t k = 0; k < t.taps; k++)
@@ -124,11 +131,12 @@ static void conv2d_image_pixels(const conv2d_map *m, const conv2d_planes *c, con
         for (int64_t filter = f; filter < smaller(end, f + shape->f); filter++) {
             const float *sums = c->sums + (filter - f) * vectors * VF;
             const int64_t o = g * m->filters + filter, row = m->y_step[0] * m->y_width;
-            const int64_t to = o * plane + (m->y_first[0] + at->line * m->y_step[0]) * m->y_width
-                               + m->y_first[1] + at->cell * m->y_step[1];
+            const int64_t to = o * plane + (m->y_first[0] + of.line * m->y_step[0]) * m->y_width
+                               + m->y_first[1] + of.cell * m->y_step[1];
             tile_rest rest = conv2d_rest(m, o, to);
-            rest.sums = sums, rest.rows = at->lines, rest.count = at->cells, rest.sums_step = c->width, rest.y_step = row;
-            if (m->y_step[1] == 1) tile_finish(&rest);
+            rest.sums = sums, rest.rows = of.lines, rest.count = of.cells, rest.sums_step = c->width, rest.y_step = row;
+            if (m->pool) tile_finish_pooled(&rest);
+            else if (m->y_step[1] == 1) tile_finish(&rest);
             else                                          /* pixels apart: of backward alone */
                 for (int64_t r = 0; r < at->lines; r++)
                     for (int64_t q = 0; q < at->cells; q++)
@@ -137,12 +145,52 @@ static void conv2d_image_pixels(const conv2d_map *m, const conv2d_planes *c, con
     }
 }
 
+/* Sums of the pixels `at`, `step` filters each from o on, become the largest of each window, with bias, scale and ReLU. */
+static void conv2d_image_pool(const conv2d_map *m, const rectangle *at, float *sums, int64_t step, int64_t o, int64_t count) {
+    const tile_rest t = conv2d_rest(m, o, 0);
+    const int64_t windows = at->cells / 2;
+    for (int64_t w = 0; w < at->lines / 2 * windows; w++) {
+        const float *corner = sums + (w / windows * 2 * at->cells + w % windows * 2) * step;
+        for (int64_t f = 0; f < count; f += VF) {
+            vf best = vf_set1(0);
+            UNROLL for (int k = 0; k < 4; k++) {
+                vf sum = vf_load(corner + (k / 2 * at->cells + k % 2) * step + f);
+                if (t.bias) sum = sum + vf_load_run(t.bias + f, count - f);
+                if (t.scale) sum = vf_fma(sum, vf_load_run(t.scale + f, count - f), vf_load_run(t.shift + f, count - f));
+                best = k ? vf_larger(best, sum) : sum;
+            }
+            vf_store(sums + w * step + f, t.relu ? vf_masked(best, best) : best);
+        }
+    }
+}
+
+/* Sums of pixels, `step` filters each from the first-th of group g on, to y. */
+static void conv2d_image_turn(const conv2d_map *m, const rectangle *at, const float *sums, int64_t step, int64_t g,
+                              int64_t first, int64_t end) {
+    const int64_t pixels = at->lines * at->cells, plane = m->y_height * m->y_width;
+    const int64_t whole = at->cells == m->y_width, run = whole ? pixels : at->cells;      /* pixels in a row in y */
+    float turned[16 * 16] __attribute__((aligned(64)));
+    for (int64_t f = first; f < end; f += 16)
+        for (int64_t p = 0; p < pixels; p += run)
+            for (int64_t q = 0; q < run; q += 16) {
+                const int64_t count = smaller(16, run - q);
+                const int64_t to = (at->line + p / at->cells) * m->y_width + at->cell + q;
+                transpose_block(turned, 16, sums + (p + q) * step + f - first, step, count, 16);
+                for (int64_t i = 0; i < smaller(16, end - f); i++) {
+                    const int64_t o = g * m->filters + f + i, y = o * plane + to;
+                    tile_rest rest = conv2d_rest(m, o, y);
+                    rest.sums = turned + i * 16, rest.rows = 1, rest.count = count;
+                    tile_finish(&rest);
+                }
+            }
+}
+
 /* Lanes are filters: those [first, end) of group g whose sums fit, first a multiple of 16. */
 static void conv2d_image_filters(const conv2d_map *m, const conv2d_planes *c, const rectangle *at, int64_t g,
                                  int64_t first, int64_t end) {
-    const int64_t pixels = at->lines * at->cells, taps = m->taps[0] * m->taps[1], plane = m->y_height * m->y_width;
+    const int64_t pixels = at->lines * at->cells, taps = m->taps[0] * m->taps[1];
     const int64_t vectors = ceil_div(end - first, 16) * (16 / VF);
-    const tile_shape *shape = tile_choose(vectors, pixels);
+    const tile_shape *shape = tile_choose(vectors, pixels, 1);
     tile t = {.a_tap = c->a_tap, .b_tap = c->b_tap, .taps = c->entries, .a_step = c->a_step, .b_step = 16,
               .y = c->sums};
     for (int64_t channel = 0; channel < m->channels; channel += m->block) {
@@ -164,21 +212,13 @@ static void conv2d_image_filters(const conv2d_map *m, const conv2d_planes *c, co
             }
         }
     }
-    const int64_t whole = at->cells == m->y_width, run = whole ? pixels : at->cells;      /* pixels in a row in y */
-    float turned[16 * 16] __attribute__((aligned(64)));
-    for (int64_t f = first; f < end; f += 16)
-        for (int64_t p = 0; p < pixels; p += run)
-            for (int64_t q = 0; q < run; q += 16) {
-                const int64_t count = smaller(16, run - q);
-                const int64_t to = (at->line + p / at->cells) * m->y_width + at->cell + q;
-                transpose_block(turned, 16, c->sums + (p + q) * vectors * VF + f - first, vectors * VF, count, 16);
-                for (int64_t i = 0; i < smaller(16, end - f); i++) {
-                    const int64_t o = g * m->filters + f + i, y = o * plane + to;
-                    tile_rest rest = conv2d_rest(m, o, y);
-                    rest.sums = turned + i * 16, rest.rows = 1, rest.count = count;
-                    tile_finish(&rest);
-                }
-            }
+    conv2d_map ends = *m;
+    const rectangle of = conv2d_pooled(m, at);
+    if (m->pool) {
+        conv2d_image_pool(m, at, c->sums, vectors * VF, g * m->filters + first, end - first);
+        ends.bias = ends.scale = NULL, ends.relu = 0;
+    }
+    conv2d_image_turn(&ends, &of, c->sums, vectors * VF, g, first, end);
 }
 
 static void conv2d_image_chunk(const conv2d_map *m, const conv2d_planes *c, const rectangle *at, int64_t g,
@@ -195,12 +235,13 @@ static void conv2d_image_chunk(const conv2d_map *m, const conv2d_planes *c, cons
     for (int64_t f = first; f < end; f += step) conv2d_image_filters(m, c, at, g, f, smaller(end, f + step));
 }
 
-/* Rows r.cell .. of the grid, blocks of 16 filters r.line .. of one group. */
+/* Rows r.cell .. of the grid (in units), blocks of 16 filters r.line .. of one group. */
 static void conv2d_image_part(const conv2d_map *m, conv2d_planes *c, const rectangle *r, int64_t lines) {
     const int64_t g = r->line / lines, first = r->line % lines * 16, end = smaller(m->filters, first + r->lines * 16);
-    for (int64_t i = 0; i < r->cells; i += c->rows)
+    const int64_t row = r->cell * conv2d_unit(m), rows = r->cells * conv2d_unit(m);
+    for (int64_t i = 0; i < rows; i += c->rows)
         for (int64_t k = 0; k < m->columns; k += c->columns) {
-            const rectangle at = {r->cell + i, smaller(c->rows, r->cells - i), k, smaller(c->columns, m->columns - k)};
+            const rectangle at = {row + i, smaller(c->rows, rows - i), k, smaller(c->columns, m->columns - k)};
             conv2d_planes_copy(m, c, m->x + g * m->channels * m->height * m->width, &at);
             conv2d_image_chunk(m, c, &at, g, first, end);
         }
@@ -211,16 +252,17 @@ static void conv2d_image_part(const conv2d_map *m, conv2d_planes *c, const recta
 static int conv2d_image(const conv2d_map *m, const job *j) {
     conv2d_planes c;
     if (!conv2d_planes_of(&c, m, j->scratch, m->rows)) return 0;
-    const int64_t lines = ceil_div(m->filters, 16);
-    if (m->rows >= 2 * j->parts) {
-        const int64_t row = m->rows * j->part / j->parts, rows = m->rows * (j->part + 1) / j->parts - row;
-        for (int64_t g = 0; g < m->groups; g++) conv2d_image_part(m, &c, &(rectangle){g * lines, lines, row, rows}, lines);
+    const int64_t lines = ceil_div(m->filters, 16), rows = m->rows / conv2d_unit(m);
+    if (rows >= 2 * j->parts) {
+        const slice s = slice_of(j, rows, 1);
+        for (int64_t g = 0; g < m->groups; g++)
+            conv2d_image_part(m, &c, &(rectangle){g * lines, lines, s.begin, s.end - s.begin}, lines);
         return 1;
     }
-    const int64_t units = m->groups * lines * m->rows;
+    const int64_t units = m->groups * lines * rows;
     int64_t unit = units * j->part / j->parts;
     rectangle r;
-    while (next_rectangle(&r, &unit, units * (j->part + 1) / j->parts, m->rows, lines)) conv2d_image_part(m, &c, &r, lines);
+    while (next_rectangle(&r, &unit, units * (j->part + 1) / j->parts, rows, lines)) conv2d_image_part(m, &c, &r, lines);
     return 1;
 }
 #endif

@@ -17,10 +17,14 @@ typedef struct {
     int64_t w_group, w_filter, w_channel, w_tap[2];       /* steps in weight */
     const float *x, *residual, *mask;                     /* of this call's images */
     float *y;
-    int relu;
+    int relu, pool;                                       /* pool: y is the largest of 2x2 pixels each (of one block) */
 } conv2d_map;
 
 static inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+/* Rows and columns of the grid that belong together, and half of n of them. */
+static inline int64_t conv2d_unit(const conv2d_map *m) { return m->pool ? 2 : 1; }
+static inline int64_t conv2d_half(const conv2d_map *m, int64_t n) { return ceil_div(n, 2 * conv2d_unit(m)) * conv2d_unit(m); }
 
 /* Channels in one chain (fastnn.h: order of the sum). */
 static inline int64_t conv2d_block(const int64_t *kernel) {
@@ -74,11 +78,14 @@ static inline void conv2d_forward_map(conv2d_map *m, const conv2d_forward_args *
         .x_first = {-a->padding[0], -a->padding[2]}, .x_step = {a->stride[0], a->stride[1]},
         .x_tap = {a->dilation[0], a->dilation[1]}, .taps = {a->kernel[0], a->kernel[1]}, .block = conv2d_block(a->kernel),
         .weight = a->weight, .packed = a->packed, .bias = a->bias, .scale = a->scale,
-        .shift = a->shift, .relu = (int)a->relu,
+        .shift = a->shift, .relu = (int)a->relu, .pool = (int)a->pool,
         .w_tap = {a->kernel[1], 1}, .w_channel = a->kernel[0] * a->kernel[1],
     };
     m->w_filter = m->w_channel * m->channels;
     m->w_group = m->w_filter * m->filters;
+    if (!m->pool) return;
+    m->y_height /= 2, m->y_width /= 2;
+    m->rows = 2 * m->y_height, m->columns = 2 * m->y_width;
 }
 
 /* Along one axis, the grid of pixels y = first mod stride: its taps, and where they lie in dy. */

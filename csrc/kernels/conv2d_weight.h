@@ -33,7 +33,7 @@ static void conv2d_weight_tiles(const conv2d_weight_plan *p, const rectangle *at
                                 int64_t images, const rectangle *part) {
     const int64_t plane = p->m->y_height * p->m->y_width * IMAGES, step = part->lines * IMAGES;
     /* few filters, so that their dy (64 pixels of 64 bytes each) leaves half of L1 to x */
-    const tile_shape *shape = tile_choose(part->cells <= 6 ? part->cells : 4, part->lines);
+    const tile_shape *shape = tile_choose(part->cells <= 6 ? part->cells : 4, part->lines, 1);
     tile t = {.a_tap = p->a_tap, .b_tap = p->b_tap, .taps = at->lines, .count = at->cells,
               .a_step = p->column.pixel * IMAGES, .b_step = IMAGES, .add = 1};
     dy += part->cell * plane + (at->line * p->m->y_width + at->cell) * IMAGES;

@@ -17,7 +17,7 @@ typedef struct {
 static void linear_tiles(const linear_map *m, const rectangle *at) {
     static const int64_t tap[1] = {0};
     const int64_t vectors = at->lines * m->a_pieces;
-    const tile_shape *shape = tile_choose(at->cells, vectors);
+    const tile_shape *shape = tile_choose(at->cells, vectors, 1);
     float bias[TILE_F];
     for (int64_t k = 0; k == 0 || k < m->k; k += LINEAR_CHAIN) {
         const int last = k + LINEAR_CHAIN >= m->k;

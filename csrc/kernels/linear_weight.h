@@ -9,7 +9,7 @@ enum { CHAIN_UNITS = 16, WEIGHT_K = 128, WEIGHT_PITCH = WEIGHT_K + 16, WEIGHT_O 
 static void linear_weight_part(const linear_backward_weight_args *a, const rectangle *at, const job *j) {
     const int64_t units = ceil_div(j->n, IMAGES) * a->positions, full = j->n / IMAGES * a->positions;
     const int64_t vectors = ceil_div(at->lines, VF), x_step = a->x_steps[1] * IMAGES;
-    const tile_shape *shape = tile_choose(at->cells, vectors);
+    const tile_shape *shape = tile_choose(at->cells, vectors, 1);
     float *dweight = (float *)a->dweight + at->cell * a->in_features + at->line, *xt = j->scratch + WEIGHT_O * WEIGHT_PITCH;
     /* sums wait in scratch where tiles come back to them, or would write past a row's end with their whole vectors */
     const int apart = units == 0 || units > CHAIN_UNITS || at->lines % VF;

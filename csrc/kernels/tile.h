@@ -23,9 +23,12 @@ typedef struct {
     const float *bias;                  /* then add bias[f], f in the tile; NULL: none */
     const float *scale, *shift;         /* then sum * scale[f] + shift[f]; NULL: not */
     const float *residual;              /* then add residual[y_p[p] + y_f[f]]; NULL: none */
-    int relu;
+    int relu, pool;                     /* pool: only the largest of every four pixels, at the first's y_p (no residual, mask) */
     const float *mask;                  /* then 0 where mask[y_p[p] + y_f[f]] <= 0; NULL: none */
 } tile;
+
+/* max pooling's choice: c where it is larger or NaN */
+static inline vf vf_larger(vf m, vf c) { return vf_select((vi)(c > m) | (vi)(c != c), c, m); }
 
 static inline vf tile_load(const float *p, int scalar, int uses) {
     const vf a = scalar ? vf_set1(*p) : vf_load(p);
@@ -88,6 +91,14 @@ static inline __attribute__((always_inline)) void tile_body(const tile *t, const
     if (mode == TILE_VS) {
         if (t->bias) UNROLL TILE_EACH sum[f][p] = sum[f][p] + vf_set1(t->bias[f]);
         if (t->scale) UNROLL TILE_EACH sum[f][p] = vf_fma(sum[f][p], vf_set1(t->scale[f]), vf_set1(t->shift[f]));
+        if (P % 4 == 0 && t->pool) {
+            UNROLL for (int f = 0; f < F; f++) UNROLL for (int p = 0; p < P; p += 4) {
+                vf best = sum[f][p];
+                UNROLL for (int k = 1; k < 4; k++) best = vf_larger(best, sum[f][p + k]);
+                vf_store(t->y + t->y_p[p] + t->y_f[f], t->relu ? vf_masked(best, best) : best);      /* as before it */
+            }
+            return;
+        }
         if (t->residual) UNROLL TILE_EACH sum[f][p] = sum[f][p] + vf_load(t->residual + t->y_p[p] + t->y_f[f]);
         if (t->relu) UNROLL TILE_EACH sum[f][p] = vf_masked(sum[f][p], sum[f][p]);
         if (t->mask) UNROLL TILE_EACH sum[f][p] = vf_masked(sum[f][p], vf_load(t->mask + t->y_p[p] + t->y_f[f]));
@@ -97,9 +108,9 @@ static inline __attribute__((always_inline)) void tile_body(const tile *t, const
 
 /* The shapes (F, P): as many sums as registers hold beside the shorter side and one of the longer. */
 #if VF_REGISTERS >= 32
-#define TILE_SHAPES(X) X(8, 3) X(6, 4) X(5, 5) X(4, 6) X(3, 8) X(2, 8) X(1, 8) X(8, 1) X(4, 1)
+#define TILE_SHAPES(X) X(8, 3) X(6, 4) X(5, 5) X(4, 6) X(3, 8) X(2, 8) X(1, 8) X(8, 1) X(4, 1) X(4, 4)
 #else
-#define TILE_SHAPES(X) X(4, 3) X(3, 4) X(6, 2) X(2, 6) X(1, 8) X(8, 1) X(4, 1)
+#define TILE_SHAPES(X) X(4, 3) X(3, 4) X(6, 2) X(2, 6) X(1, 8) X(8, 1) X(4, 1) X(2, 4)
 #endif
 #define TILE_FUNCTIONS(F, P) \
     static void tile_vs_##F##x##P(const tile *t) { tile_body(t, TILE_VS, F, P); } \
@@ -111,15 +122,15 @@ typedef struct { int f, p; void (*run[TILE_MODES])(const tile *t); } tile_shape;
 #define TILE_ENTRY(F, P) {F, P, {tile_vs_##F##x##P, tile_sv_##F##x##P, tile_vv_##F##x##P}},
 static const tile_shape tile_shapes[] = {TILE_SHAPES(TILE_ENTRY)};
 
-/* The shape that computes f x p sums soonest. */
-static inline const tile_shape *tile_choose(int64_t f, int64_t p) {
+/* The shape that computes f x p sums soonest, p in multiples of `unit` (1 or 4). */
+static inline const tile_shape *tile_choose(int64_t f, int64_t p, int unit) {
     const tile_shape *best = tile_shapes;
     int64_t best_cost = INT64_MAX;
     for (size_t i = 0; i < sizeof tile_shapes / sizeof *tile_shapes; i++) {
         const tile_shape *s = &tile_shapes[i];
         const int64_t sums = s->f * s->p, loads = s->f + s->p, step = (sums > loads ? sums : loads) + 1;
         const int64_t cost = ((f + s->f - 1) / s->f) * ((p + s->p - 1) / s->p) * (step > 9 ? step : 9);
-        if (cost < best_cost) best = s, best_cost = cost;
+        if (s->p % unit == 0 && cost < best_cost) best = s, best_cost = cost;
     }
     return best;
 }
@@ -155,6 +166,24 @@ static void tile_finish(const tile_rest *rest) {
     const tile_rest t = *rest;
     if (t.count < VF) tile_finish_rows(&t, 1);
     else tile_finish_rows(&t, 0);
+}
+
+/* The same of 2x2 windows' largest sums, `rows` x `count` windows in two rows of sums each; no residual or mask. */
+static void tile_finish_pooled(const tile_rest *t) {
+    for (int64_t r = 0; r < t->rows; r++)
+        for (int64_t next = 0; next < t->count; next += VF) {
+            const int64_t i = larger(0, smaller(next, t->count - VF));
+            vf best = vf_set1(0);
+            UNROLL for (int k = 0; k < 4; k++) {
+                const float *row = t->sums + (2 * r + k / 2) * t->sums_step + 2 * i;
+                vf sum = k % 2 ? vf_odd(vf_load(row), vf_load(row + VF)) : vf_even(vf_load(row), vf_load(row + VF));
+                if (t->bias) sum = sum + vf_set1(*t->bias);
+                if (t->scale) sum = vf_fma(sum, vf_set1(*t->scale), vf_set1(*t->shift));
+                best = k ? vf_larger(best, sum) : sum;
+            }
+            if (t->relu) best = vf_masked(best, best);
+            vf_store_run(t->y + r * t->y_step + i, best, t->count);
+        }
 }
 
 /* The same of one sum, at y + at. */

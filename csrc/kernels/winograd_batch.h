@@ -155,8 +155,8 @@ INLINE void winograd_pool_rows(const winograd_forward_args *a, float *y, int64_t
         UNROLL for (int q = 0; q < 2; q++) {
             if (k >= rows || q >= columns) continue;
             float *to = at + (k * width + q) * IMAGES;
-            const vf first = r ? winograd_larger(vf_load(to), value[k][2 * q]) : value[k][2 * q];
-            vf_store(to, winograd_larger(first, value[k][2 * q + 1]));
+            const vf first = r ? vf_larger(vf_load(to), value[k][2 * q]) : value[k][2 * q];
+            vf_store(to, vf_larger(first, value[k][2 * q + 1]));
         }
 }
 

@@ -171,7 +171,7 @@ static void winograd_image_pool(const winograd_image_plan *q, const rectangle *a
                         vf value = out[k][i] + bias;
                         if (a->scale) value = vf_fma(value, scale, shift);
                         if (a->relu) value = vf_masked(value, value);
-                        best[k][i / 2] = r + i % 2 ? winograd_larger(best[k][i / 2], value) : value;
+                        best[k][i / 2] = r + i % 2 ? vf_larger(best[k][i / 2], value) : value;
                     }
             }
             float *pixel = q->strip + (t / at->cells * 2 * width + t % at->cells * 2) * 16 + piece;

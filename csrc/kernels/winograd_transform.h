@@ -13,9 +13,6 @@ enum { WINOGRAD_OUT = 4, WINOGRAD_IN = 6, WINOGRAD_AREA = 36 };
 #define ROOT_HALF 0.70710678118654752440f
 #define INLINE static inline __attribute__((always_inline))
 
-/* max pooling's choice: c where it is larger or NaN */
-INLINE vf winograd_larger(vf m, vf c) { return vf_select((vi)(c > m) | (vi)(c != c), c, m); }
-
 /* B^T: 6 -> 6. even -+ odd sqrt(1/2) are the results at a pair of points. */
 INLINE vf winograd_input_0(vf d0, vf d2, vf d4) { return vf_fma(vf_set1(-2.5f), d2, d0 + d4); }
 INLINE vf winograd_input_5(vf d1, vf d3, vf d5) { return vf_fma(vf_set1(-2.5f), d3, d1 + d5); }

@@ -28,6 +28,10 @@ static inline vf vf_even(vf a, vf b) {
     const __m256 mixed = _mm256_shuffle_ps((__m256)a, (__m256)b, 0x88);
     return (vf)_mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(mixed), 0xd8));
 }
+static inline vf vf_odd(vf a, vf b) {
+    const __m256 mixed = _mm256_shuffle_ps((__m256)a, (__m256)b, 0xdd);
+    return (vf)_mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(mixed), 0xd8));
+}
 static inline vf vf_held(vf a) {
     __asm__("" : "+x"(a));
     return a;

@@ -30,6 +30,10 @@ static inline vf vf_even(vf a, vf b) {
     const __m512i index = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
     return (vf)_mm512_permutex2var_ps((__m512)a, index, (__m512)b);
 }
+static inline vf vf_odd(vf a, vf b) {
+    const __m512i index = _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+    return (vf)_mm512_permutex2var_ps((__m512)a, index, (__m512)b);
+}
 /* a, kept in a register: compilers else read an operand from memory once for every use */
 static inline vf vf_held(vf a) {
     __asm__("" : "+v"(a));

@@ -24,6 +24,7 @@ static inline void vf_store_first(float *p, vf a, int k) {
 static inline vf vf_zip_low(vf a, vf b) { return (vf)vzip1q_f32((float32x4_t)a, (float32x4_t)b); }
 static inline vf vf_zip_high(vf a, vf b) { return (vf)vzip2q_f32((float32x4_t)a, (float32x4_t)b); }
 static inline vf vf_even(vf a, vf b) { return (vf)vuzp1q_f32((float32x4_t)a, (float32x4_t)b); }
+static inline vf vf_odd(vf a, vf b) { return (vf)vuzp2q_f32((float32x4_t)a, (float32x4_t)b); }
 static inline vf vf_held(vf a) {
     __asm__("" : "+w"(a));
     return a;

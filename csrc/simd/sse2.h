@@ -24,6 +24,7 @@ static inline void vf_store_first(float *p, vf a, int k) {
 static inline vf vf_zip_low(vf a, vf b) { return (vf)_mm_unpacklo_ps((__m128)a, (__m128)b); }
 static inline vf vf_zip_high(vf a, vf b) { return (vf)_mm_unpackhi_ps((__m128)a, (__m128)b); }
 static inline vf vf_even(vf a, vf b) { return (vf)_mm_shuffle_ps((__m128)a, (__m128)b, 0x88); }
+static inline vf vf_odd(vf a, vf b) { return (vf)_mm_shuffle_ps((__m128)a, (__m128)b, 0xdd); }
 static inline vf vf_held(vf a) {
     __asm__("" : "+x"(a));
     return a;

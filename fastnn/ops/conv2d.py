@@ -56,7 +56,7 @@ def _(emit, x, weight, bias, out, *, stride, padding, dilation, groups, algorith
     scale, shift = batch_norm_coefficients(emit, *norm) if norm else (None, None)
     ends = dict(bias=bias, scale=scale, shift=shift, relu=relu)
     winograd = algorithm == "auto" and _is_winograd(sizes, *size)
-    fused = pool if winograd and residual is None else 0          # else a step of its own pools
+    fused = pool if residual is None and (winograd or _is_one_block(sizes)) else 0        # else a step of its own pools
     packed = _transformed(emit, weight, 0) if winograd else \
         emit.packed("conv2d_pack", weight, _packed_floats(weight), channels=sizes["channels"], filters=sizes["filters"],
                     kernel=sizes["kernel"], groups=groups)
@@ -65,7 +65,8 @@ def _(emit, x, weight, bias, out, *, stride, padding, dilation, groups, algorith
         if winograd:
             _emit_winograd(emit, made, x, packed, padding, residual=residual_part, pool=fused, size=size, **ends)
         else:
-            emit("conv2d_forward", y=made, x=x, weight=weight, packed=packed, residual=residual_part, **ends, **sizes)
+            emit("conv2d_forward", y=made, x=x, weight=weight, packed=packed, residual=residual_part, pool=fused, **ends,
+                 **sizes)
         if made is not y:
             emit("max_pool2d_forward", y=y, x=made, channels=sizes["filters"], height=size[0], width=size[1],
                  out_height=size[0] // 2, out_width=size[1] // 2, **POOL)
@@ -94,6 +95,13 @@ def _is_winograd(sizes, height, width, least=1.25, channels=8):
     if min(c, o) < channels or c * o > 128 ** 2 and tiles < 4 or c * o > 256 ** 2 and tiles < 16:
         return False
     return least * tiles * (36 * c * -(-o // 16) * 16 + 250 * (c + o)) < 9 * height * width * c * o
+
+
+def _is_one_block(sizes):
+    """Is a sum over all channels one chain in registers, so that what it makes can be pooled there?"""
+    area, channels = arguments.prod(sizes["kernel"]), sizes["channels"] // sizes["groups"]
+    block = 256 if area == 1 else 32 if area <= 9 else 16 if area <= 25 else 8
+    return (sizes["stride"], sizes["dilation"]) == ((1, 1), (1, 1)) and channels <= block
 
 
 def _is_pointwise(sizes):

@@ -27,9 +27,6 @@ typedef struct {
     const float *mask;                  /* then 0 where mask[y_p[p] + y_f[f]] <= 0; NULL: none */
 } tile;
 
-/* max pooling's choice: c where it is larger or NaN */
-static inline vf vf_larger(vf m, vf c) { return vf_select((vi)(c > m) | (vi)(c != c), c, m); }
-
 static inline vf tile_load(const float *p, int scalar, int uses) {
     const vf a = scalar ? vf_set1(*p) : vf_load(p);
     return uses > 1 ? vf_held(a) : a;

@@ -24,6 +24,11 @@ static inline vf vf_zip_high(vf a, vf b) {
     const __m256 low = _mm256_unpacklo_ps((__m256)a, (__m256)b), high = _mm256_unpackhi_ps((__m256)a, (__m256)b);
     return (vf)_mm256_permute2f128_ps(low, high, 0x31);
 }
+static inline vf vf_select(vi mask, vf a, vf b) { return (vf)_mm256_blendv_ps((__m256)b, (__m256)a, (__m256)mask); }
+static inline vf vf_larger(vf m, vf c) {
+    const __m256 best = _mm256_max_ps((__m256)c, (__m256)m);
+    return (vf)_mm256_blendv_ps(best, (__m256)c, _mm256_cmp_ps((__m256)c, (__m256)c, _CMP_UNORD_Q));
+}
 static inline vf vf_even(vf a, vf b) {
     const __m256 mixed = _mm256_shuffle_ps((__m256)a, (__m256)b, 0x88);
     return (vf)_mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(mixed), 0xd8));

@@ -25,6 +25,15 @@ static inline vf vf_zip_high(vf a, vf b) {
     const __m512i index = _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
     return (vf)_mm512_permutex2var_ps((__m512)a, index, (__m512)b);
 }
+/* mask ? a : b; mask: a comparison, 0 or -1 a lane */
+static inline vf vf_select(vi mask, vf a, vf b) {
+    return (vf)_mm512_ternarylogic_epi32((__m512i)mask, (__m512i)a, (__m512i)b, 0xca);
+}
+/* max pooling's choice: c where it is larger or NaN, else m. (The instruction gives its second operand for ties and NaN.) */
+static inline vf vf_larger(vf m, vf c) {
+    const __m512 best = _mm512_max_ps((__m512)c, (__m512)m);
+    return (vf)_mm512_mask_mov_ps(best, _mm512_cmp_ps_mask((__m512)c, (__m512)c, _CMP_UNORD_Q), (__m512)c);
+}
 /* a0 a2 a4 ... b0 b2 ... */
 static inline vf vf_even(vf a, vf b) {
     const __m512i index = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);

@@ -36,8 +36,6 @@
 #endif
 #ifndef FASTNN_LANES_ONCE
 #define FASTNN_LANES_ONCE
-/* mask ? a : b, mask a comparison of vectors (0 or -1 a lane) or of floats (0 or 1) */
-static inline vf vf_select(vi mask, vf a, vf b) { return (vf)(((vi)a & mask) | ((vi)b & ~mask)); }
 static inline float sf_load(const float *p) { return *p; }
 static inline void sf_store(float *p, float a) { *p = a; }
 static inline float sf_set1(float a) { return a; }
@@ -47,5 +45,5 @@ static inline float sf_fma(float a, float b, float c) { return __builtin_fmaf(a,
 static inline float sf_fma(float a, float b, float c) { return a * b + c; }
 #endif
 static inline float sf_sqrt(float a) { return vf_sqrt(vf_set1(a))[0]; }              /* __builtin_sqrtf may call libm */
-static inline float sf_select(int32_t mask, float a, float b) { return mask ? a : b; }
+static inline float sf_select(int32_t mask, float a, float b) { return mask ? a : b; }           /* a comparison: 0 or 1 */
 #endif

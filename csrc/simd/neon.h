@@ -23,6 +23,8 @@ static inline void vf_store_first(float *p, vf a, int k) {
 }
 static inline vf vf_zip_low(vf a, vf b) { return (vf)vzip1q_f32((float32x4_t)a, (float32x4_t)b); }
 static inline vf vf_zip_high(vf a, vf b) { return (vf)vzip2q_f32((float32x4_t)a, (float32x4_t)b); }
+static inline vf vf_select(vi mask, vf a, vf b) { return (vf)vbslq_f32((uint32x4_t)mask, (float32x4_t)a, (float32x4_t)b); }
+static inline vf vf_larger(vf m, vf c) { return vf_select((vi)(c > m) | (vi)(c != c), c, m); }
 static inline vf vf_even(vf a, vf b) { return (vf)vuzp1q_f32((float32x4_t)a, (float32x4_t)b); }
 static inline vf vf_odd(vf a, vf b) { return (vf)vuzp2q_f32((float32x4_t)a, (float32x4_t)b); }
 static inline vf vf_held(vf a) {

@@ -23,6 +23,8 @@ static inline void vf_store_first(float *p, vf a, int k) {
 }
 static inline vf vf_zip_low(vf a, vf b) { return (vf)_mm_unpacklo_ps((__m128)a, (__m128)b); }
 static inline vf vf_zip_high(vf a, vf b) { return (vf)_mm_unpackhi_ps((__m128)a, (__m128)b); }
+static inline vf vf_select(vi mask, vf a, vf b) { return (vf)(((vi)a & mask) | ((vi)b & ~mask)); }
+static inline vf vf_larger(vf m, vf c) { return vf_select((vi)(c > m) | (vi)(c != c), c, m); }
 static inline vf vf_even(vf a, vf b) { return (vf)_mm_shuffle_ps((__m128)a, (__m128)b, 0x88); }
 static inline vf vf_odd(vf a, vf b) { return (vf)_mm_shuffle_ps((__m128)a, (__m128)b, 0xdd); }
 static inline vf vf_held(vf a) {

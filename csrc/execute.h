@@ -106,6 +106,10 @@ void fastnn_binding_free(fastnn_binding *b);               /* [serial] */
 fastnn_region *fastnn_region_lease(fastnn_binding *b, int64_t *stale, int64_t *failed);
 void fastnn_region_done(fastnn_binding *b, fastnn_region *region);              /* [serial] */
 void fastnn_region_release(fastnn_region *region);         /* [serial] */
+/* Around a run without the interpreter's lock (turns.c): after it was given back, before it is taken, after it was taken. */
+void fastnn_turn_over(void);
+void fastnn_turn_wait(void);
+void fastnn_turn_begin(void);
 fastnn_result fastnn_run(fastnn_binding *b, fastnn_arena *arena, fastnn_region *region, int64_t prologue, int64_t segment);
 int64_t fastnn_run_kernel(kernel_fn kernel, const void *args, job j);           /* -> the error it set; -1: no memory */
 

@@ -7,6 +7,7 @@
    that the system has taken off its core holds up nobody. Workers spin briefly, then sleep. */
 #define _GNU_SOURCE
 #include "execute.h"
+#include "wait.h"
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -15,7 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
 /* ---- memory ---- */
@@ -52,12 +52,10 @@ int64_t fastnn_l2_bytes(void) {
 static uint64_t get_float_state(void) { return _mm_getcsr(); }
 static void set_float_state(uint64_t state) { _mm_setcsr((unsigned)state); }
 static const uint64_t kernel_float_state = 0x1f80 | 0x8000 | 0x0040;  /* all masked | flush to zero | denormals are zero */
-static inline void relax(void) { _mm_pause(); }
 #else
 static uint64_t get_float_state(void) { uint64_t s; __asm__ volatile("mrs %0, fpcr" : "=r"(s)); return s; }
 static void set_float_state(uint64_t s) { __asm__ volatile("msr fpcr, %0" : : "r"(s) : "memory"); }
 static const uint64_t kernel_float_state = 1u << 24;
-static inline void relax(void) { __asm__ volatile("yield" ::: "memory"); }
 #endif
 uint64_t fastnn_float_state_enter(void) {
     uint64_t state = get_float_state();
@@ -148,12 +146,6 @@ struct pool {
 static pool *the_pool;            /* NULL: not started */
 static atomic_int held;           /* by a run, or by set_num_threads */
 static _Atomic int64_t wanted;    /* threads; 0: not yet asked for */
-
-static int64_t now_ns(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec * 1000000000LL + t.tv_nsec;
-}
 
 static int claim(worker *owner, uint64_t generation, int64_t *index) {
     uint64_t word = atomic_load_explicit(&owner->queue, memory_order_acquire);

@@ -39,6 +39,9 @@ cdef extern from "execute.h" nogil:
     void fastnn_free(void *memory)
     int64_t fastnn_allocations()
     int64_t fastnn_l2_bytes()
+    void fastnn_turn_over()
+    void fastnn_turn_wait()
+    void fastnn_turn_begin()
     int64_t fastnn_get_num_threads()
     int fastnn_set_num_threads(int64_t threads)
     ctypedef struct fastnn_word:
@@ -501,7 +504,10 @@ cdef class Binding:
         if failed:
             raise MemoryError("no memory for packed weights")
         with nogil:
+            fastnn_turn_over()
             result = fastnn_run(self.b, a, region, stale, segment)
+            fastnn_turn_wait()
+        fastnn_turn_begin()
         if stale and result.step == ALL_WELL:
             fastnn_region_done(self.b, region)
         fastnn_region_release(region)

@@ -311,9 +311,7 @@ static void part_job(void *context, int64_t index, float *scratch) {
 
 static int64_t step_cost(const run *r, int64_t s) {
     const fastnn_step *step = &r->program->steps[s];
-    const int sized = (r->program->row_bytes | r->program->group_bytes) == 0;       /* nothing grows with the rows */
-    if (step->per_group || sized || fastnn_kernels[step->kernel].space == SPACE_FLAT) return step->cost;
-    return (int64_t)((double)step->cost * (double)r->arena->n / 64);
+    return step->grows ? (int64_t)((double)step->cost * (double)r->arena->n / 64) : step->cost;
 }
 
 static int64_t phase_cost(const run *r, const fastnn_phase *f) {

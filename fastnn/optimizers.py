@@ -4,12 +4,20 @@ Design: an update is an op like any other (`sgd`, `adam`), so that a plan runs i
 step to the next (learning rates, Adam's bias corrections) is a slot, read before every run (`slot_values`); what changes the
 graph (momentum or none, Nesterov) is `structure()`, part of the plan's key. A parameter moves only where a gradient was
 computed for it."""
+import functools
+
 import numpy as np
 
 from . import graph
 from .parameter import Buffer
 
 __all__ = ["Optimizer", "SGD", "Adam", "AdamW", "RMSprop"]
+
+
+@functools.lru_cache(maxsize=None)
+def _slot_keys(names, place):
+    """(name, its slot's name) of the settings of group `place`."""
+    return [(name, f"{name}:{place}") for name in names]
 
 
 class Optimizer:
@@ -187,7 +195,7 @@ class Optimizer:
 
     def slot_values(self, params=None):
         """{name of a slot: number} for the coming step."""
-        values = {f"{name}:{i}": group[name] for i, group in enumerate(self.param_groups) for name in self.slots}
+        values = {key: group[name] for i, group in enumerate(self.param_groups) for name, key in _slot_keys(self.slots, i)}
         bound = self._clipping()[1]
         if bound is not None:
             values["clip"], values["-clip"] = float(bound), -float(bound)
@@ -326,7 +334,7 @@ class SGD(Optimizer):
         return values
 
     def advance(self, params):
-        if len(self._moved) < len(self._place):
+        if len(self._moved) < len(self._place) and any([group["momentum"] for group in self.param_groups]):
             self._moved.update(id(p) for p in params if self.group_of(p)["momentum"])
 
     def _has_state(self, parameter):

@@ -700,6 +700,8 @@ def estimate(step, lanes):
         return 36 * 16 * f["filters"] * f["channels"]
     if step.kernel.startswith("linear_") and "positions" in f:
         return 2 * images * f["positions"] * f["in_features"] * f["out_features"]
+    if step.kernel.startswith("contrastive_divergence_"):       # a third is not dark; few rows cost less than weights on two cores
+        return 64 * f["hidden"] * f["visible"] * (f["k"] + 1 if "k" in f else 2) // 3
     if "hidden" in f and isinstance(f["steps"], int):
         weights = sum(f[name].size // 4 for name in ("packed_ih", "packed_hh") if f.get(name))
         return 2 * images * f.get("count", f["steps"]) * weights * (2 if lanes == 1 else 1)     # one image: as fast as L2 is
@@ -710,6 +712,11 @@ def estimate(step, lanes):
 
 
 LARGE = 4_000_000               # float operations of one image from which on its steps share their work throughout
+
+
+def _is_batched(step):
+    """Has a plain step a size that follows the batch?"""
+    return any(isinstance(v, Batch) for v in step.fields.values())
 
 
 def share_costs(steps, lanes):
@@ -827,7 +834,8 @@ class Plan:
                 for s in members:
                     space = KERNELS[s.kernel][1]
                     wide = lanes if s.mode == "row" else 16 if space == "REDUCE" and s.mode == "reduce" else 1
-                    encoded.append((KERNELS[s.kernel][0], wide, s.mode == "row", costs[id(s)], s.check, encoder.words(s)))
+                    grows = s.mode != "row" and any(sizes[1:3]) and (space != "FLAT" or _is_batched(s))
+                    encoded.append((KERNELS[s.kernel][0], wide, s.mode == "row", costs[id(s)], grows, s.check, encoder.words(s)))
                 segment.append((kind, first, len(encoded)))
             segments.append(segment)
         self.listing = [[(("chain", "each", "shared")[kind], members) for kind, members in phases] for phases in phases_of]

@@ -1,5 +1,6 @@
 """Running graphs: an Executable is a graph with its parameters, run by native plans or by the reference; a Run is one forward
 whose backward may still come. Also how an op called on arrays, and a Loss, find their way here."""
+import struct
 import weakref
 from collections import OrderedDict
 
@@ -38,7 +39,8 @@ class Executable:
         native_states = native and all(isinstance(s, native.Storage) for s in self.storages)
         self.native = bool(native_states and dtype == "float32")
         self.reference = None if self.native else Reference(graph, dtype)
-        self.bindings, self.quick, self.slots = {}, {}, [(v.node.attrs["name"], v.dtype) for v in graph.slots]
+        self.bindings, self.quick, self.slots = {}, {}, [v.node.attrs["name"] for v in graph.slots]
+        self.pack_slots = struct.Struct("".join("q" if v.dtype == "int64" else "d" for v in graph.slots)).pack
         self.late = [v.node.attrs["late"] for v in graph.inputs]
         self.whole = graph.rows is not None and not any(isinstance(d, Batch) for v in graph.inputs for d in v.shape)
         self.written = [s.node.attrs["holder"].storage for s, _ in graph.updates]
@@ -57,30 +59,16 @@ class Executable:
 
     def slot_values(self, numbers):
         """The slots' numbers as 8-byte words."""
-        if not self.slots:
-            return None
-        words = np.empty(len(self.slots), np.float64)
-        integers = words.view(np.int64)
-        for i, (name, dtype) in enumerate(self.slots):
-            if dtype == "int64":
-                integers[i] = numbers[name]
-            else:
-                words[i] = numbers[name]
-        return words
+        return self.pack_slots(*[numbers[name] for name in self.slots]) if self.slots else None
 
     def predict(self, x, out=None):
-        """One input, one output, nothing late: the short way."""
+        """One input, one output, no slots, nothing late: the short way."""
         n = x.shape[0]
-        quick = self.quick.get(n)
-        if quick is None:
-            quick = self.quick[n] = self.quick_for(n)
-            if len(self.quick) > 1024:
-                self.quick.clear()
-        run, shape = quick
+        run, shapes = self.quick.get(n) or self.quick_for(n)
         if run is None:
             return self.start([x], n).results()[0]
         if out is None:
-            out = np.empty(shape, np.float32)
+            out = np.empty(shapes[0], np.float32)
         try:
             run(1, n, (x, None), (out,), None, None)
         except native.StepError:
@@ -88,13 +76,32 @@ class Executable:
             raise
         return out
 
+    def results(self, inputs, n, numbers=None, index=None):
+        """start(...).results(), the short way too."""
+        run, shapes = self.quick.get(n) or self.quick_for(n)
+        if run is None:
+            return self.start(inputs, n, numbers, index).results()
+        outputs = [np.empty(shape, np.float32) for shape in shapes]
+        try:
+            run(1, n, (*inputs, index), tuple(outputs), self.slot_values(numbers), None)
+        except native.StepError:
+            self.start(inputs, n, numbers, index)   # fails again, and says where
+            raise
+        for storage in self.written:
+            storage.bump()
+        return outputs
+
     def quick_for(self, n):
-        """(what runs n rows in one call, the output's shape), or (None, None) where it takes more than a call."""
-        if not self.native or self.whole:
-            return None, None
-        plan, binding = self.bound(n)
-        several = plan.calls or len(plan.segments) > 2 or self.slots
-        return (None, None) if several else (binding.run, _rows(self.shapes[0], n))
+        """(what runs n rows in one call, the outputs' shapes), or (None, None) where it takes more than a call."""
+        quick = None, None
+        if self.native and not self.whole and not any(self.late):
+            plan, binding = self.bound(n)
+            if not plan.calls and len(plan.segments) <= 2:
+                quick = binding.run, [_rows(shape, n) for shape in self.shapes]
+        if len(self.quick) >= 1024:
+            self.quick.clear()
+        self.quick[n] = quick
+        return quick
 
     def start(self, inputs, n, numbers=None, index=None):
         """Runs everything that needs no late input -> a Run. index: the rows of the inputs that count (all where None)."""

@@ -34,7 +34,7 @@ class Step:
             numbers = model.numbers(advance=optimizer is not None)
             if optimizer is not None:
                 numbers.update(optimizer.slot_values(self.params))
-            loss, *metrics = self.executable.start(inputs, n, numbers, index).results()
+            loss, *metrics = self.executable.results(inputs, n, numbers, index)
             if optimizer is not None:
                 optimizer.advance(self.params)
         return float(loss) * n, n, [float(m) * n for m in metrics]

@@ -79,10 +79,10 @@ def test_a_step_is_the_contrast_of_its_statistics():
     rbm.fit(x, batch_size=20, epochs=1, learning_rate=0.5, shuffle=False, verbose=0)
     numbers = rbm._random                       # seed, and the step that was made
     hidden = 1 / (1 + np.exp(-(x @ w.T + c)))
-    h = nn.functional.bernoulli(hidden.astype(np.float32), **numbers)                   # the first random node: stream 0
+    h = nn.functional.bernoulli(hidden.astype(np.float32), **numbers)                   # coin 0 of stream 0
     mean = 1 / (1 + np.exp(-(h @ w + b)))
     from fastnn.ops._random import uniforms
-    v = (uniforms(mean, numbers["seed"], numbers["step"], 1, None) < mean).astype(float)
+    v = (uniforms(mean, numbers["seed"], numbers["step"], 1 << 16, None) < mean).astype(float)
     model = 1 / (1 + np.exp(-(v @ w.T + c)))
     expected = {"weight": (hidden.T @ x - model.T @ v) / 20, "hidden_bias": (hidden - model).mean(0),
                 "visible_bias": (x - v).mean(0)}

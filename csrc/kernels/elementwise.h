@@ -42,7 +42,6 @@ static inline V v_binary_cross_entropy_with_logits(V x, V target, V positive) {
     V right = v_log1p(v_exp(-v_abs(x))) * (p + q);
     return right + v_select(x <= 0.0f, zero, x) * q + v_select(x >= 0.0f, zero, -x) * p;
 }
-static inline V v_at_least(V a, float low) { return v_select(a < low, v_set1(low), a); }
 static inline V v_binary_cross_entropy(V p, V target) {
     return -(target * v_at_least(v_log(p), -100.0f) + (v_set1(1.0f) - target) * v_at_least(v_log1p(-p), -100.0f));
 }

@@ -6,6 +6,7 @@
 #include "recurrent_pack.h"
 #include "batch_norm_flat.h"
 #include "embedding_flat.h"
+#include "contrastive_divergence.h"
 #include "sgd.h"
 #include "adam.h"
 #include "rmsprop.h"

@@ -43,6 +43,15 @@ void philox_strip(uint32_t *strip, philox_key k, int lanes, int64_t image, int64
     philox_words w;
     philox(&w, k, image, lanes == 16, feature >> 2, lanes == 1);
     if (lanes == 16) __builtin_memcpy(strip, w.word, sizeof w.word);
-    else for (int i = 0; i < 64; i++) strip[i] = w.word[i & 3][i >> 2];
+    else for (int l = 0; l < 16; l += VF) {
+        vf word[4];
+        for (int i = 0; i < 4; i++) __builtin_memcpy(&word[i], w.word[i] + l, sizeof word[i]);
+        const vf even[2] = {vf_zip_low(word[0], word[2]), vf_zip_high(word[0], word[2])};
+        const vf odd[2] = {vf_zip_low(word[1], word[3]), vf_zip_high(word[1], word[3])};
+        for (int i = 0; i < 4; i++) {
+            const vf four = i % 2 ? vf_zip_high(even[i / 2], odd[i / 2]) : vf_zip_low(even[i / 2], odd[i / 2]);
+            __builtin_memcpy(strip + 4 * l + i * VF, &four, sizeof four);
+        }
+    }
 }
 #endif

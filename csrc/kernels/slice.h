@@ -29,6 +29,21 @@ static inline void vf_store_run(float *p, vf a, int64_t left) {
     else vf_store_first(p, a, (int)left);
 }
 
+#ifndef VF_COMPRESS                                        /* avx512.h has it, and says what it does */
+static inline int64_t vf_compress(float *value, int32_t *place, vf x, int32_t first) {
+    int64_t n = 0;
+    float each[VF];
+    uint32_t bits[VF];
+    vf_store(each, x);
+    __builtin_memcpy(bits, each, sizeof bits);
+    for (int i = 0; i < VF; i++) {
+        value[n] = each[i], place[n] = first + i;
+        n += (bits[i] << 1) != 0;
+    }
+    return n;
+}
+#endif
+
 /* a, 0 where b <= 0: ReLU where both are the same, its gradient where b is its result */
 static inline vf vf_masked(vf a, vf b) { return vf_select((vi)(b <= vf_set1(0)), vf_set1(0), a); }
 

@@ -34,6 +34,15 @@ static inline vf vf_larger(vf m, vf c) {
     const __m512 best = _mm512_max_ps((__m512)c, (__m512)m);
     return (vf)_mm512_mask_mov_ps(best, _mm512_cmp_ps_mask((__m512)c, (__m512)c, _CMP_UNORD_Q), (__m512)c);
 }
+/* Writes the elements of x that are not +-0 to value, their places, counted from first, to place; -> how many. Both hold VF. */
+static inline int64_t vf_compress(float *value, int32_t *place, vf x, int32_t first) {
+    const __m512i bits = (__m512i)x, counted = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    const __mmask16 some = _mm512_test_epi32_mask(bits, _mm512_set1_epi32(0x7fffffff));
+    _mm512_storeu_si512(value, _mm512_maskz_compress_epi32(some, bits));
+    _mm512_storeu_si512(place, _mm512_maskz_compress_epi32(some, _mm512_add_epi32(counted, _mm512_set1_epi32(first))));
+    return __builtin_popcount(some);
+}
+#define VF_COMPRESS
 /* a0 a2 a4 ... b0 b2 ... */
 static inline vf vf_even(vf a, vf b) {
     const __m512i index = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);

@@ -9,6 +9,8 @@
 #undef v_fma
 #undef v_sqrt
 #undef v_select
+#undef v_at_most
+#undef v_at_least
 #undef K
 #define K_JOIN2(name, target, lanes) name##_##target##_##lanes
 #define K_JOIN(name, target, lanes) K_JOIN2(name, target, lanes)
@@ -23,6 +25,8 @@
 #define v_fma vf_fma
 #define v_sqrt vf_sqrt
 #define v_select vf_select
+#define v_at_most vf_at_most
+#define v_at_least vf_at_least
 #else
 #define V float
 #define VI int32_t
@@ -33,6 +37,8 @@
 #define v_fma sf_fma
 #define v_sqrt sf_sqrt
 #define v_select sf_select
+#define v_at_most sf_at_most
+#define v_at_least sf_at_least
 #endif
 #ifndef FASTNN_LANES_ONCE
 #define FASTNN_LANES_ONCE
@@ -45,5 +51,7 @@ static inline float sf_fma(float a, float b, float c) { return __builtin_fmaf(a,
 static inline float sf_fma(float a, float b, float c) { return a * b + c; }
 #endif
 static inline float sf_sqrt(float a) { return vf_sqrt(vf_set1(a))[0]; }              /* __builtin_sqrtf may call libm */
+static inline float sf_at_most(float a, float limit) { return a > limit ? limit : a; }           /* NaN stays, as in vectors */
+static inline float sf_at_least(float a, float limit) { return a < limit ? limit : a; }
 static inline float sf_select(int32_t mask, float a, float b) { return mask ? a : b; }           /* a comparison: 0 or 1 */
 #endif

@@ -106,8 +106,7 @@ static inline V v_polynomial(V x, const float *c, int degree) {
 static inline V v_exp_parts(V x, V *rounded) {
     static const float c[] = {0x1.a254b4p-13f, 0x1.6d5258p-10f, 0x1.110ffcp-7f, 0x1.5554e4p-5f, 0x1.555556p-3f, 0.5f};
     V magic = v_set1(0x1.8p23f);
-    x = v_select(x > 89.0f, v_set1(89.0f), x);
-    x = v_select(x < -105.0f, v_set1(-105.0f), x);
+    x = v_at_least(v_at_most(x, 89.0f), -105.0f);
     *rounded = v_fma(x, v_set1(0x1.715476p0f), magic);
     V k = *rounded - magic, r = v_fma(k, v_set1(0x1.bd0106p-13f), v_fma(k, v_set1(-0.693359375f), x));
     return v_fma(r * r, v_polynomial(r, c, 5), r);

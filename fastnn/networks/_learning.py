@@ -1,13 +1,15 @@
 """Learning by a formula of the inputs alone, in place of a loss of predictions and targets. A step (formula, its gradient, the
 optimizer's update) is one plan; here are the step, and the loop of epochs around it."""
 from .. import steps
+from ..graph import as_value
 
 
 class Step:
     """Steps of `model` by `formula`(*input values) -> ({name: value} to be returned, what to descend: a loss, a scalar value,
-    or gradients [(parameter, value)]).
+    or gradients [(parameter, value)]; and maybe {Buffer: the value that it gets}).
 
-    step(*arrays), each with one row an example -> {name: array}. Raises what the model's graph raises; nothing moves then."""
+    step(*arrays), each with one row an example -> {name: array}; index: the rows of the arrays that count (all where None). Raises
+    what the model's graph raises; nothing moves then."""
 
     def __init__(self, model, optimizer, formula):
         self.model, self.optimizer, self.formula, self.moved = model, optimizer, formula, []
@@ -15,22 +17,23 @@ class Step:
 
     def body(self, session, inputs):
         """The graph of one step."""
-        results, loss = self.formula(*inputs)
+        results, loss, *buffers = self.formula(*inputs)
         if isinstance(loss, list):
             self.moved, updates = [p for p, _ in loss], self.optimizer.updates(loss)
         else:
             self.moved, updates = steps.descent(self.model, self.optimizer, session, loss)
-        return results, updates
+        return results, updates + [(as_value(b), value) for moved in buffers for b, value in moved.items()]
 
-    def __call__(self, *arrays):
-        model, fingerprint, rows = self.model, self.model.fingerprint(), len(arrays[0])
+    def __call__(self, *arrays, index=None):
+        model, fingerprint, rows = self.model, self.model.fingerprint(), len(arrays[0] if index is None else index)
         if self.fingerprint is not fingerprint or self.executable.graph.rows not in (None, rows):
-            self.executable, _ = model.executable(("learning", self), self.body, list(arrays), True)
+            some = list(arrays) if index is None else [a[index] for a in arrays]
+            self.executable, _ = model.executable(("learning", self), self.body, some, True)
             self.fingerprint = fingerprint
         with model._lock():
             numbers = model.numbers(advance=True)
             numbers.update(self.optimizer.slot_values(self.moved))
-            results = self.executable.start(arrays, rows, numbers).results()
+            results = self.executable.results(arrays, rows, numbers, index)
             self.optimizer.advance(self.moved)
         return dict(zip(self.executable.names, results))
 
@@ -43,20 +46,22 @@ def learn(model, rows, step, *, batch_size, epochs, verbose="auto", callbacks=No
     starts = range(0, rows, batch_size)
 
     def one_epoch(epoch, order, calls, progress):
-        logs, sums, seen = {}, {}, 0
+        sums, seen = {}, 0
+
+        def means():
+            return {name: total / seen for name, total in sums.items()}
         for i, start in enumerate(starts):
             calls.call("on_train_batch_begin", i, {})
             index = order[start:start + batch_size]
             for name, value in (step(index) or {}).items():
                 sums[name] = sums.get(name, 0.0) + float(value) * len(index)
             seen += len(index)
-            logs = {name: total / seen for name, total in sums.items()}
-            calls.call("on_train_batch_end", i, logs)
+            if calls.on_train_batch_end is not None:
+                calls.on_train_batch_end(i, means())
             if model.stop_training == "now":
                 break
-            progress.update(i + 1, lambda: logs)
-        logs.update(after() if after is not None else {})
-        return logs
+            progress.update(i + 1, means)
+        return {**means(), **(after() if after is not None else {})}
 
     return run_epochs(model, rows, len(starts), one_epoch, epochs=epochs, batch_size=batch_size, verbose=verbose,
                       callbacks=callbacks, shuffle=shuffle)

@@ -12,7 +12,7 @@ from ..layers import Linear, Sequential
 from ..layers._check import integer
 from ..module import Module
 from ..optimizers import SGD
-from ..parameter import Parameter
+from ..parameter import Buffer, Parameter
 from ..run import check_array
 from ._learning import Step, learn
 
@@ -37,8 +37,8 @@ class _Machine(Module):
     def _optimizer(self, learning_rate, momentum, weight_decay):
         """SGD whose decay spares the biases; kept for callbacks that ask for `optimizer`."""
         biases = [p for p in self.parameters() if p is not self.weight]
-        self.__dict__["_learner"] = SGD([{"params": [self.weight], "weight_decay": weight_decay}, {"params": biases}],
-                                        lr=learning_rate, momentum=momentum)
+        groups = [{"params": [self.weight], "weight_decay": weight_decay}, {"params": biases}] if weight_decay else self.parameters()
+        self.__dict__["_learner"] = SGD(groups, lr=learning_rate, momentum=momentum)
         return self._learner
 
     @property
@@ -109,27 +109,22 @@ class RBM(_Machine):
             activation = self._activation(v)
         return mean, v, activation
 
-    def _contrast(self, k):
-        """The formula of a step: the samples go on from the chains given (their hidden states), else from the data. What it
+    def _contrast(self, k, chains=None):
+        """The formula of a step: the samples go on from the chains given (a Buffer of hidden states), else from the data. What it
         descends is the gradient of the mean free energy of the data less that of the samples: the samples' statistics less the
         data's."""
-        def formula(v, chains=None):
-            data, share = self(v), 1.0 / v.shape[0]
-            _, sample, activation = self._gibbs(F.bernoulli(data) if chains is None else chains, k)
-            model = F.sigmoid(activation)
-            both = F.stack([model * share, data * -share], 1), F.stack([sample, v], 1)         # one sum over both phases
-            weight = F.linear_backward_weight(*both, self.weight)
-            gradients = [(self.weight, weight), (self.hidden_bias, (model - data).mean(0)),
-                         (self.visible_bias, (sample - v).mean(0))]
-            return {} if chains is None else {"chains": F.bernoulli(model)}, gradients
+        def formula(v):
+            *gradients, states = F.contrastive_divergence(v, self.weight, self.hidden_bias, self.visible_bias, chains, k, self.visible)
+            moved = {} if chains is None else {chains: states}
+            return {}, list(zip((self.weight, self.hidden_bias, self.visible_bias), gradients)), moved
         return formula
 
     # -- learning
 
     def fit(self, x, batch_size=64, epochs=10, learning_rate=0.1, k=1, persistent=False, momentum=0.0, weight_decay=0.0,
             verbose="auto", callbacks=None, shuffle=True):
-        """Contrastive divergence -> History: "reconstruction_error", after each epoch the mean square between data (the first
-        1,000 rows) and what `reconstruct` makes of it.
+        """Contrastive divergence -> History: "reconstruction_error", after each epoch the mean square between data (the first 200
+        rows) and what `reconstruct` makes of it.
 
         x: (N, ...) with n_visible numbers a row. k=1: Gibbs steps a sample. persistent=True: as many chains as batch_size go on
         from step to step (Tieleman 2008), in place of chains from the data. weight_decay: of the weights alone. The random
@@ -140,16 +135,10 @@ class RBM(_Machine):
                                  (("batch_size", batch_size), ("epochs", epochs), ("k", k)))
         if not len(x):
             raise ValueError("RBM.fit: x has no rows")
-        step = Step(self, self._optimizer(learning_rate, momentum, weight_decay), self._contrast(k))
-        some, chains = x[:1000], np.zeros((min(batch_size, len(x)), self.n_hidden), x.dtype)
-
-        def follow(index):
-            if persistent:
-                chains[:len(index)] = step(x[index], chains[:len(index)])["chains"]
-            else:
-                step(x[index])
-        return learn(self, len(x), follow, batch_size=batch_size, epochs=epochs, verbose=verbose, callbacks=callbacks,
-                     shuffle=shuffle,
+        chains = Buffer(np.zeros((min(batch_size, len(x)), self.n_hidden)), "chains", str(self.dtype())) if persistent else None
+        step, some = Step(self, self._optimizer(learning_rate, momentum, weight_decay), self._contrast(k, chains)), x[:200]
+        return learn(self, len(x), lambda index: step(x, index=index), batch_size=batch_size, epochs=epochs, verbose=verbose,
+                     callbacks=callbacks, shuffle=shuffle,
                      after=lambda: {"reconstruction_error": float(np.mean((some - self.reconstruct(some)) ** 2))})
 
     # -- what it has learned

@@ -7,7 +7,7 @@ import os
 from libc.stdint cimport int64_t, uint64_t, intptr_t
 from libc.string cimport memcpy
 from cpython.buffer cimport (PyBUF_FORMAT, PyBUF_STRIDES, PyBUF_WRITABLE, PyBUF_C_CONTIGUOUS, PyBUF_SIMPLE, PyBUF_ND,
-                             PyObject_GetBuffer, PyBuffer_Release)
+                             PyObject_GetBuffer, PyBuffer_Release, PyBuffer_IsContiguous)
 
 cdef extern from "execute.h" nogil:
     ctypedef struct job:
@@ -481,6 +481,40 @@ cdef class Binding:
             self._run_in(a, segment, inputs, outputs, slots)
         finally:
             a.in_run = 0
+
+    def run_steps(self, int64_t segment, int64_t n, tuple inputs not None, slots not None):
+        """run, once for each row of the last input, int64 (k, n): which rows of the other inputs count; with row i of `slots`, the
+        user slots of k steps. For programs without outputs."""
+        cdef fastnn_program *p = self.program.p
+        cdef fastnn_arena *a
+        cdef Py_buffer words, views[MAX_VIEWS]
+        cdef int opened = 0
+        cdef int64_t i, count, last = p.n_inputs - 1
+        cdef char *index
+        if not 0 < segment < p.n_segments or n < 1:
+            raise ValueError(f"no segment {segment}, or no rows ({n})")
+        if len(inputs) != p.n_inputs or p.n_outputs:
+            raise ValueError(f"{p.n_inputs} inputs and no outputs expected, {len(inputs)} given, {p.n_outputs} outputs")
+        PyObject_GetBuffer(slots, &words, PyBUF_C_CONTIGUOUS)
+        try:
+            a = _lease(self.program, n)
+            try:
+                _open(inputs, "input", 0, a.externals, a.slots, views, &opened)
+                index, count = <char *>a.externals[last], len(inputs[last])
+                if views[opened - 1].len != 8 * n * count or words.len != 8 * p.n_slots * count or not PyBuffer_IsContiguous(
+                        &views[opened - 1], c"C"):
+                    raise ValueError(f"an index of {count} rows of {n} int64, and as many of {p.n_slots} slots, are expected")
+                for i in range(count):
+                    a.externals[last] = index + 8 * n * i
+                    memcpy(a.slots + SLOTS_AN_ARRAY * p.n_inputs, <char *>words.buf + 8 * p.n_slots * i, 8 * p.n_slots)
+                    self._execute(a, segment)
+            finally:
+                while opened > 0:
+                    opened -= 1
+                    PyBuffer_Release(&views[opened])
+                fastnn_arena_release(p, a)
+        finally:
+            PyBuffer_Release(&words)
 
     cdef int _run_in(self, fastnn_arena *a, int64_t segment, tuple inputs, tuple outputs, slots) except -1:
         cdef fastnn_program *p = self.program.p

@@ -196,10 +196,14 @@ class Optimizer:
     def slot_values(self, params=None):
         """{name of a slot: number} for the coming step."""
         values = {key: group[name] for i, group in enumerate(self.param_groups) for name, key in _slot_keys(self.slots, i)}
-        bound = self._clipping()[1]
-        if bound is not None:
-            values["clip"], values["-clip"] = float(bound), -float(bound)
+        if not self.clipnorm is self.global_clipnorm is self.clipvalue is None:
+            bound = float(self._clipping()[1])
+            values["clip"], values["-clip"] = bound, -bound
         return values
+
+    def steady(self):
+        """Are slot_values the same at every step, while no setting is changed?"""
+        return False
 
     def prepare(self, params):
         """Told which parameters a step moves, before its updates are built."""
@@ -332,6 +336,9 @@ class SGD(Optimizer):
             if group["momentum"] and group["dampening"]:
                 values.update({f"first:{self._place[id(p)][1]}": int(id(p) not in self._moved) for p in group["params"]})
         return values
+
+    def steady(self):
+        return not any([group["momentum"] and group["dampening"] for group in self.param_groups])
 
     def advance(self, params):
         if len(self._moved) < len(self._place) and any([group["momentum"] for group in self.param_groups]):

@@ -108,7 +108,8 @@ static void chain_run(chain_rows *c) {
     const contrastive_divergence_chain_args *a = c->a;
     const float *v = (const float *)a->v + c->first * a->visible;
     float *model = (float *)a->units + c->first * a->hidden, *data = model + a->rows * a->hidden;
-    float *sample = (float *)a->sample + c->first * a->visible, *h = (float *)a->h + c->first * a->hidden;
+    float *sample = (float *)a->sample + c->first * a->visible;
+    float *h = (float *)(c->first + c->rows <= a->chain_rows ? a->states : a->h) + c->first * a->hidden;
     chain_hidden(c, data, v);
     const int64_t given = larger(0, smaller(c->rows, a->chain_rows - c->first)) * a->hidden;      /* states that go on */
     if (given < c->rows * a->hidden) chain_sample(c, h, data, a->hidden, 0, 0);
@@ -120,7 +121,8 @@ static void chain_run(chain_rows *c) {
         if (i + 1 < a->k || a->keep) chain_sample(c, h, model, a->hidden, 0, 2 * i + 2);
     }
     const int64_t kept = a->chain_rows ? given : a->keep * c->rows * a->hidden;
-    if (kept) __builtin_memcpy((float *)a->states + c->first * a->hidden, h, (size_t)kept * 4);
+    float *states = (float *)a->states + c->first * a->hidden;
+    if (kept && states != h) __builtin_memcpy(states, h, (size_t)kept * 4);
 }
 
 /* Parts are rows. */
@@ -147,7 +149,7 @@ static void contrast_bias(float *y, const float *model, const float *data, int64
     }
 }
 
-enum { COLUMNS = 16, TERMS = 32, TILE = 8 * VF };         /* visible units, terms, hidden units at once */
+enum { COLUMNS = 16, TERMS = 32, TILE = VF_REGISTERS / 2 * VF };         /* visible units, terms, hidden units at once */
 
 /* Terms of COLUMNS visible units: what the units' rows are multiplied by, and bit t of some[i]: term t of column i is not 0. */
 typedef struct { float factor[TERMS * COLUMNS]; uint32_t some[COLUMNS]; } contrast_terms;

@@ -197,7 +197,8 @@ static inline void transpose_block(float *y, int64_t y_step, const float *x, int
     for (int i = 0; i < width; i += VF)
         for (int k = 0; k < 16; k += VF) {
             vf a[VF], b[VF];
-            UNROLL for (int r = 0; r < VF; r++)
+            if (k + VF <= count && i + VF <= width) UNROLL for (int r = 0; r < VF; r++) a[r] = vf_load(x + (k + r) * x_step + i);
+            else UNROLL for (int r = 0; r < VF; r++)
                 a[r] = k + r < count ? vf_load_run(x + (k + r) * x_step + i, width - i) : vf_set1(0);
             UNROLL for (int pass = VF; pass > 1; pass /= 2) {
                 UNROLL for (int r = 0; r < VF / 2; r++) {
@@ -206,7 +207,8 @@ static inline void transpose_block(float *y, int64_t y_step, const float *x, int
                 }
                 UNROLL for (int r = 0; r < VF; r++) a[r] = b[r];
             }
-            UNROLL for (int r = 0; r < VF; r++)
+            if (i + VF <= width) UNROLL for (int r = 0; r < VF; r++) vf_store(y + (i + r) * y_step + k, a[r]);
+            else UNROLL for (int r = 0; r < VF; r++)
                 if (i + r < width) vf_store(y + (i + r) * y_step + k, a[r]);
         }
 }

@@ -25,23 +25,43 @@ class Step:
         return results, updates + [(as_value(b), value) for moved in buffers for b, value in moved.items()]
 
     def __call__(self, *arrays, index=None):
+        model = self.model
+        self._prepare(arrays, index)
+        with model._lock():
+            numbers = {**self.optimizer.slot_values(self.moved), **model.numbers(advance=True)}
+            results = self.executable.results(arrays, len(arrays[0] if index is None else index), numbers, index)
+            self.optimizer.advance(self.moved)
+        return dict(zip(self.executable.names, results))
+
+    def many(self, *arrays, indexes):
+        """The steps of all rows of `indexes` (k, rows), one after another, where the formula returns nothing: in one call of the
+        core."""
+        self._prepare(arrays, indexes[0])
+        with self.model._lock():
+            numbers, steady = [], self.optimizer.steady()
+            for i in range(len(indexes)):
+                settings = settings if i and steady else self.optimizer.slot_values(self.moved)
+                numbers.append({**settings, **self.model.numbers(advance=True)})
+                self.optimizer.advance(self.moved)
+            self.executable.results_of_steps(arrays, indexes, numbers)
+
+    def _prepare(self, arrays, index):
+        """Makes the executable for these rows where there is none, or the model has changed."""
         model, fingerprint, rows = self.model, self.model.fingerprint(), len(arrays[0] if index is None else index)
         if self.fingerprint is not fingerprint or self.executable.graph.rows not in (None, rows):
             some = list(arrays) if index is None else [a[index] for a in arrays]
             self.executable, _ = model.executable(("learning", self), self.body, some, True)
             self.fingerprint = fingerprint
-        with model._lock():
-            numbers = model.numbers(advance=True)
-            numbers.update(self.optimizer.slot_values(self.moved))
-            results = self.executable.results(arrays, rows, numbers, index)
-            self.optimizer.advance(self.moved)
-        return dict(zip(self.executable.names, results))
 
 
-def learn(model, rows, step, *, batch_size, epochs, verbose="auto", callbacks=None, shuffle=True, after=None):
+SOME = 32                                   # steps in one call
+
+
+def learn(model, rows, step, *, batch_size, epochs, verbose="auto", callbacks=None, shuffle=True, after=None, many=None):
     """Calls step(which rows, an index array) -> {name: mean over them} or None for every mini-batch of `epochs` passes over
     `rows` rows, and after() -> {name: figure} after each pass, with fit's callbacks and progress -> History, of each figure's
-    mean over an epoch's rows."""
+    mean over an epoch's rows. many(indexes): the same as step(index) for each of them, where step returns None; used where no
+    callback looks at batches."""
     from ..training import run_epochs
     starts = range(0, rows, batch_size)
 
@@ -50,7 +70,16 @@ def learn(model, rows, step, *, batch_size, epochs, verbose="auto", callbacks=No
 
         def means():
             return {name: total / seen for name, total in sums.items()}
-        for i, start in enumerate(starts):
+        done = 0
+        if many is not None and calls.on_train_batch_begin is calls.on_train_batch_end is None:
+            whole = order[:rows // batch_size * batch_size].reshape(-1, batch_size)
+            for done in range(0, len(whole), SOME):
+                many(whole[done:done + SOME])
+                progress.update(min(done + SOME, len(whole)), means)
+                if model.stop_training == "now":
+                    return {**means(), **(after() if after is not None else {})}
+            done = len(whole)
+        for i, start in list(enumerate(starts))[done:]:
             calls.call("on_train_batch_begin", i, {})
             index = order[start:start + batch_size]
             for name, value in (step(index) or {}).items():

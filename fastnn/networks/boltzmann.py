@@ -123,7 +123,7 @@ class RBM(_Machine):
 
     def fit(self, x, batch_size=64, epochs=10, learning_rate=0.1, k=1, persistent=False, momentum=0.0, weight_decay=0.0,
             verbose="auto", callbacks=None, shuffle=True):
-        """Contrastive divergence -> History: "reconstruction_error", after each epoch the mean square between data (the first 200
+        """Contrastive divergence -> History: "reconstruction_error", after each epoch the mean square between data (the first 100
         rows) and what `reconstruct` makes of it.
 
         x: (N, ...) with n_visible numbers a row. k=1: Gibbs steps a sample. persistent=True: as many chains as batch_size go on
@@ -136,8 +136,8 @@ class RBM(_Machine):
         if not len(x):
             raise ValueError("RBM.fit: x has no rows")
         chains = Buffer(np.zeros((min(batch_size, len(x)), self.n_hidden)), "chains", str(self.dtype())) if persistent else None
-        step, some = Step(self, self._optimizer(learning_rate, momentum, weight_decay), self._contrast(k, chains)), x[:200]
-        return learn(self, len(x), lambda index: step(x, index=index), batch_size=batch_size, epochs=epochs, verbose=verbose,
+        step, some = Step(self, self._optimizer(learning_rate, momentum, weight_decay), self._contrast(k, chains)), x[:100]
+        return learn(self, len(x), lambda index: step(x, index=index), many=lambda indexes: step.many(x, indexes=indexes), batch_size=batch_size, epochs=epochs, verbose=verbose,
                      callbacks=callbacks, shuffle=shuffle,
                      after=lambda: {"reconstruction_error": float(np.mean((some - self.reconstruct(some)) ** 2))})
 

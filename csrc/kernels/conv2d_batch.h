@@ -142,10 +142,12 @@ static void conv2d_tile_run(tile *t, const tile_shape *shape, const conv2d_map *
     const float *a = c->copy + row * a_row;
     int64_t column = 0, piece = 0;
     int64_t y = (m->y_first[0] * m->y_width + m->y_first[1]) * IMAGES + (at->line + row) * y_row + at->cell * y_column;
+    const tile_shape *shorter = tile_for(shape, run % shape->p);
     for (int64_t p = 0; p < run; p += shape->p) {
+        const tile_shape *s = run - p < shape->p ? shorter : shape;
         const int64_t top = row, left = column;
         int64_t bottom = row, right = column;
-        for (int i = 0; i < shape->p; i++) {
+        for (int i = 0; i < s->p; i++) {
             t->a[i] = a + column * a_column + piece;
             t->y_p[i] = y + column * y_column + piece;
             if (p + i + 1 >= run) continue;               /* the last vector again */
@@ -154,10 +156,10 @@ static void conv2d_tile_run(tile *t, const tile_shape *shape, const conv2d_map *
             if (piece == IMAGES) piece = 0, column++;
             if (column == at->cells) column = 0, row++, a += a_row, y += y_row;
         }
-        if (p + shape->p >= run) bottom = row, right = larger(right, column);
+        if (p + s->p >= run) bottom = row, right = larger(right, column);
         if (bottom > top) conv2d_tile_taps(t, m, c, at->line + top, at->line + bottom, at->cell, at->cell + at->cells - 1);
         else conv2d_tile_taps(t, m, c, at->line + top, at->line + top, at->cell + left, at->cell + right);
-        shape->run[TILE_VS](t);
+        s->run[TILE_VS](t);
     }
 }
 
@@ -175,7 +177,7 @@ static void conv2d_tiles(const conv2d_map *m, const conv2d_chunks *c, const rect
                          int64_t first, int64_t end) {
     const int64_t vectors = at->lines * at->cells * PIECES, plane = m->y_height * m->y_width * IMAGES;
     const int64_t offset = g * m->filters * plane;
-    const tile_shape *shape = tile_choose(end - first, vectors);
+    const tile_shape *shape = tile_choose(TILE_VS, end - first, vectors);
     const int last = channel + c->block >= m->channels;
     const int rowwise = conv2d_rowwise(m, at, ceil_div(shape->p, PIECES));
     const int64_t terms = m->taps[0] * m->taps[1] * c->block;

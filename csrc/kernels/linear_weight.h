@@ -9,7 +9,7 @@ enum { CHAIN_UNITS = 16, WEIGHT_K = 128, WEIGHT_PITCH = WEIGHT_K + 16, WEIGHT_O 
 static void linear_weight_part(const linear_backward_weight_args *a, const rectangle *at, const job *j) {
     const int64_t units = ceil_div(j->n, IMAGES) * a->positions, full = j->n / IMAGES * a->positions;
     const int64_t vectors = ceil_div(at->lines, VF), x_step = a->x_steps[1] * IMAGES;
-    const tile_shape *shape = tile_choose(at->cells, vectors);
+    const tile_shape *shape = tile_choose(TILE_VS, at->cells, vectors);
     float *dweight = (float *)a->dweight + at->cell * a->in_features + at->line, *xt = j->scratch + WEIGHT_O * WEIGHT_PITCH;
     /* sums wait in scratch where tiles come back to them, or would write past a row's end with their whole vectors */
     const int apart = units == 0 || units > CHAIN_UNITS || at->lines % VF;
@@ -31,22 +31,23 @@ static void linear_weight_part(const linear_backward_weight_args *a, const recta
                   .chain = xt + CHAIN_UNITS * IMAGES * WEIGHT_PITCH};
         for (int64_t f = 0; f < at->cells; f += shape->f)
             for (int64_t p = 0; p < vectors; p += shape->p) {
-                for (int i = 0; i < shape->f; i++) {
+                const tile_shape *s = tile_for(shape, vectors - p);
+                for (int i = 0; i < s->f; i++) {
                     const int64_t o = smaller(f + i, at->cells - 1);
                     t.b[i] = a->dy.p + (at->cell + o) * a->dy_steps[1] * IMAGES;
                     t.y_f[i] = o * pitch;
                 }
-                for (int i = 0; i < shape->p; i++) {
+                for (int i = 0; i < s->p; i++) {
                     t.y_p[i] = smaller(p + i, vectors - 1) * VF;
                     t.a[i] = xt + t.y_p[i];
                 }
                 t.a_tap = a_tap, t.b_tap = b_tap, t.taps = whole, t.count = IMAGES;
                 t.resume = 0, t.suspend = whole < count;
-                shape->run[TILE_VS](&t);
+                s->run[TILE_VS](&t);
                 if (whole == count) continue;
                 t.a_tap += whole, t.b_tap += whole, t.taps = count - whole, t.count = j->n % IMAGES;
                 t.resume = 1, t.suspend = 0;
-                shape->run[TILE_VS](&t);
+                s->run[TILE_VS](&t);
             }
     }
     for (int64_t o = 0; apart && o < at->cells; o++)

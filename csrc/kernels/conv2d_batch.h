@@ -29,6 +29,9 @@ typedef struct {
     int64_t step, width, plane, each;                     /* steps in x from pixel to pixel, row to row, channel to channel */
 } conv2d_ahead;
 
+/* Spreads what is left over so many tiles. */
+static inline void conv2d_spread(conv2d_ahead *f, int64_t tiles) { f->each = ceil_div(f->left * f->pixels, tiles); }
+
 static inline void conv2d_fetch(conv2d_ahead *f) {
     for (int64_t n = f->each; n > 0 && f->left; n--) {
         __builtin_prefetch(f->x + f->pixel * f->step, 0, 2);
@@ -132,6 +135,17 @@ static inline slice conv2d_copied(const conv2d_map *m, int axis, const copy_axis
     const int64_t begin = m->x_first[axis] + first * m->x_step[axis] + c->start, skip = begin < 0 ? ceil_div(-begin, c->step) : 0;
     const int64_t inside = begin < size ? (size - 1 - begin) / c->step + 1 : 0;
     return (slice){begin + skip * c->step, larger(0, smaller(inside, copy_lines(c, pixels)) - skip)};
+}
+
+/* What conv2d_copy will read of so many channels from x on. */
+static conv2d_ahead conv2d_look_ahead(const conv2d_map *m, const conv2d_chunks *c, const rectangle *at, const float *x,
+                                      int64_t channels) {
+    const slice rows = conv2d_copied(m, 0, &c->row, m->height, at->line, at->lines);
+    const slice columns = conv2d_copied(m, 1, &c->column, m->width, at->cell, at->cells);
+    return (conv2d_ahead){
+        .x = x + (rows.begin * m->width + columns.begin) * IMAGES, .step = c->column.step * IMAGES,
+        .width = m->width * c->row.step * IMAGES, .plane = m->height * m->width * IMAGES,
+        .pixels = columns.end, .rows = rows.end, .left = rows.end * channels};
 }
 
 /* The taps of a tile whose pixels lie in rows [top, bottom] and columns [left, right] of the grid, without those that lie
@@ -247,7 +261,7 @@ static void conv2d_tiles(const conv2d_map *m, conv2d_chunks *c, const rectangle 
               .mask = last && m->mask ? m->mask + offset : NULL};
     const int64_t tiles = ceil_div(end - first, shape->f) *
                           (rowwise ? at->lines * ceil_div(at->cells * PIECES, shape->p) : ceil_div(vectors, shape->p));
-    c->ahead.each = end - first < 16 ? 0 : ceil_div(c->ahead.left * c->ahead.pixels, tiles);     /* few filters: copies take the time */
+    if (end - first >= 16) conv2d_spread(&c->ahead, tiles);                  /* for few filters copies take the time */
     const float *w = m->weight + g * m->w_group + channel * m->w_channel;
     for (int64_t f = first; f < end; f += shape->f) {
         if (c->packs) conv2d_weights(weights, w + f * m->w_filter, m, c, smaller(shape->f, end - f), t.count);
@@ -278,21 +292,6 @@ static int conv2d_next(const conv2d_map *m, const conv2d_chunks *c, conv2d_chunk
     return at->line < end;
 }
 
-static void conv2d_look_ahead(const conv2d_map *m, conv2d_chunks *c, const float *x, const conv2d_chunk *next) {
-    if (!next) {
-        c->ahead.left = 0;
-        return;
-    }
-    const rectangle *at = &next->at;
-    const slice rows = conv2d_copied(m, 0, &c->row, m->height, at->line, at->lines);
-    const slice columns = conv2d_copied(m, 1, &c->column, m->width, at->cell, at->cells);
-    const int64_t plane = m->height * m->width;
-    c->ahead = (conv2d_ahead){
-        .x = x + (next->channel * plane + rows.begin * m->width + columns.begin) * IMAGES,
-        .step = c->column.step * IMAGES, .width = m->width * c->row.step * IMAGES, .plane = plane * IMAGES,
-        .pixels = columns.end, .rows = rows.end, .left = rows.end * smaller(c->block, m->channels - next->channel)};
-}
-
 /* One part of the map's pixels and filters. False if it needs conv2d_any. */
 static int conv2d_batch(const conv2d_map *m, const job *j) {
     enum { FILTERS = 16 };                                /* the unit of filters */
@@ -304,14 +303,15 @@ static int conv2d_batch(const conv2d_map *m, const job *j) {
     while (next_rectangle(&r, &unit, units * (j->part + 1) / j->parts, cells, m->rows)) {
         const int64_t g = r.line / m->rows, top = r.line % m->rows;
         const int64_t first = r.cell * FILTERS, end = smaller(m->filters, (r.cell + r.cells) * FILTERS);
-        const float *x = m->x + g * m->channels * m->height * m->width * IMAGES;
+        const int64_t plane = m->height * m->width * IMAGES;
+        const float *x = m->x + g * m->channels * plane;
         conv2d_chunk now = {{top, smaller(c.rows, r.lines), 0, smaller(c.columns, m->columns)}, 0};
         for (int more = 1; more; ) {
             const conv2d_chunk this = now;
-            const int64_t channels = smaller(c.block, m->channels - this.channel);
-            conv2d_copy(m, &c, x + this.channel * m->height * m->width * IMAGES, channels, &this.at);
+            conv2d_copy(m, &c, x + this.channel * plane, smaller(c.block, m->channels - this.channel), &this.at);
             more = conv2d_next(m, &c, &now, top + r.lines);
-            conv2d_look_ahead(m, &c, x, more ? &now : NULL);
+            c.ahead = conv2d_look_ahead(m, &c, &now.at, x + now.channel * plane,
+                                        more ? smaller(c.block, m->channels - now.channel) : 0);
             conv2d_tiles(m, &c, &this.at, g, this.channel, first, end);
         }
     }

@@ -14,7 +14,7 @@ import time
 import fastnn as nn
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4               # of <malloc.h>
-REST_S = 0.003          # lets the spinning threads of the one before go to sleep
+REST_S = 0.012          # lets the spinning threads of the one before go to sleep: libgomp's, under PyTorch, spin for 3 to 6 ms
 
 
 def turn(function, seconds):

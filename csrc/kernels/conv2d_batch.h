@@ -22,6 +22,25 @@ static inline copy_axis copy_axis_of(const conv2d_map *m, int axis) {
     return (copy_axis){start, 1, step, tap, -start, taps};
 }
 
+/* What is copied next, fetched into L2 while tiles are computed: `each` pixels (a cache line, of 16 images) a tile. */
+typedef struct {
+    const float *x;                                       /* the next row */
+    int64_t pixel, pixels, row, rows, left;               /* of it; rows of a channel; rows in all */
+    int64_t step, width, plane, each;                     /* steps in x from pixel to pixel, row to row, channel to channel */
+} conv2d_ahead;
+
+/* Spreads what is left over so many tiles. */
+static inline void conv2d_spread(conv2d_ahead *f, int64_t tiles) { f->each = ceil_div(f->left * f->pixels, tiles); }
+
+static inline void conv2d_fetch(conv2d_ahead *f) {
+    for (int64_t n = f->each; n > 0 && f->left; n--) {
+        __builtin_prefetch(f->x + f->pixel * f->step, 0, 2);
+        if (++f->pixel < f->pixels) continue;
+        f->pixel = 0, f->left--, f->x += f->width;
+        if (++f->row == f->rows) f->row = 0, f->x += f->plane - f->rows * f->width;
+    }
+}
+
 typedef struct {
     copy_axis row, column;
     int64_t rows, columns, pitch, block;                  /* pixels of a chunk; vectors of a copied row; channels at once */
@@ -30,6 +49,7 @@ typedef struct {
     int64_t *a_tap, *b_tap, *a_some, *b_some;             /* all taps; those of a tile at the border */
     slice inside[2];                                      /* pixels with no taps outside x: rows, columns */
     float *copy;
+    conv2d_ahead ahead;
 } conv2d_chunks;
 
 /* The tables of taps [u) x [v); with a single channel only of u, v being terms. */
@@ -112,6 +132,24 @@ static void conv2d_copy(const conv2d_map *m, const conv2d_chunks *c, const float
         }
 }
 
+/* The rows or columns of x that are copied for so many pixels from `first` on: the first one, and how many c->step apart. */
+static inline slice conv2d_copied(const conv2d_map *m, int axis, const copy_axis *c, int64_t size, int64_t first, int64_t pixels) {
+    const int64_t begin = m->x_first[axis] + first * m->x_step[axis] + c->start, skip = begin < 0 ? ceil_div(-begin, c->step) : 0;
+    const int64_t inside = begin < size ? (size - 1 - begin) / c->step + 1 : 0;
+    return (slice){begin + skip * c->step, larger(0, smaller(inside, copy_lines(c, pixels)) - skip)};
+}
+
+/* What conv2d_copy will read of so many channels from x on. */
+static conv2d_ahead conv2d_look_ahead(const conv2d_map *m, const conv2d_chunks *c, const rectangle *at, const float *x,
+                                      int64_t channels) {
+    const slice rows = conv2d_copied(m, 0, &c->row, m->height, at->line, at->lines);
+    const slice columns = conv2d_copied(m, 1, &c->column, m->width, at->cell, at->cells);
+    return (conv2d_ahead){
+        .x = x + (rows.begin * m->width + columns.begin) * IMAGES, .step = c->column.step * IMAGES,
+        .width = m->width * c->row.step * IMAGES, .plane = m->height * m->width * IMAGES,
+        .pixels = columns.end, .rows = rows.end, .left = rows.end * channels};
+}
+
 /* The taps of a tile whose pixels lie in rows [top, bottom] and columns [left, right] of the grid, without those that lie
    outside x for all of them. */
 static inline void conv2d_tile_taps(tile *t, const conv2d_map *m, const conv2d_chunks *c, int64_t top, int64_t bottom,
@@ -136,35 +174,62 @@ static int conv2d_rowwise(const conv2d_map *m, const rectangle *at, int64_t p) {
     return taps < at->cells * m->taps[1];
 }
 
-/* Tiles of t's filters over the vectors of `at` from pixel (row, 0) on, `run` of them. */
-static void conv2d_tile_run(tile *t, const tile_shape *shape, const conv2d_map *m, const conv2d_chunks *c, const rectangle *at,
+/* Fetches what the next tile will write to. */
+static inline void conv2d_reach(const tile *t, const tile_shape *shape) {
+    for (int f = 0; f < shape->f; f++)
+        for (int i = 0; i < shape->p; i++) __builtin_prefetch(t->y + t->y_f[f] + t->y_p[i] + shape->p * VF);
+}
+
+/* Where a run of vectors stands: at vector k of `width` in a row of the chunk, whose pixels begin at a and y. */
+typedef struct { int64_t row, k, width, a_row, a_column, y_row, y_column, y; const float *a; } conv2d_walk;
+
+static inline void conv2d_place(tile *t, int i, const conv2d_walk *w, int64_t k) {
+    t->a[i] = w->a + (uint64_t)k / PIECES * w->a_column + (uint64_t)k % PIECES * VF;
+    t->y_p[i] = w->y + (uint64_t)k / PIECES * w->y_column + (uint64_t)k % PIECES * VF;
+}
+
+static inline void conv2d_step(conv2d_walk *w, int64_t count) {
+    w->k += count;
+    if (w->k == w->width) w->k = 0, w->row++, w->a += w->a_row, w->y += w->y_row;
+}
+
+/* Tiles of t's filters over the vectors of `at` from pixel (row, 0) on, `run` of them: whole rows. */
+static void conv2d_tile_run(tile *t, const tile_shape *shape, const conv2d_map *m, conv2d_chunks *c, const rectangle *at,
                             int64_t row, int64_t run) {
-    const int64_t a_row = c->row.pixel * c->block * c->pitch * IMAGES, a_column = c->column.pixel * IMAGES;
-    const int64_t y_row = m->y_step[0] * m->y_width * IMAGES, y_column = m->y_step[1] * IMAGES;
-    const float *a = c->copy + row * a_row;
-    int64_t column = 0, piece = 0;
-    int64_t y = (m->y_first[0] * m->y_width + m->y_first[1]) * IMAGES + (at->line + row) * y_row + at->cell * y_column;
+    conv2d_walk w = {.row = row, .width = at->cells * PIECES, .a_row = c->row.pixel * c->block * c->pitch * IMAGES,
+                     .a_column = c->column.pixel * IMAGES, .y_row = m->y_step[0] * m->y_width * IMAGES,
+                     .y_column = m->y_step[1] * IMAGES};
+    w.a = c->copy + row * w.a_row;
+    w.y = (m->y_first[0] * m->y_width + m->y_first[1]) * IMAGES + (at->line + row) * w.y_row + at->cell * w.y_column;
+    const int reaches = !t->add && c->entries * t->count >= 48;        /* else it costs more than it saves */
+    const tile_shape *shorter = tile_for(shape, run % shape->p);
     for (int64_t p = 0; p < run; p += shape->p) {
-        const int64_t top = row, left = column;
-        int64_t bottom = row, right = column;
-        for (int i = 0; i < shape->p; i++) {
-            t->a[i] = a + column * a_column + piece;
-            t->y_p[i] = y + column * y_column + piece;
-            if (p + i + 1 >= run) continue;               /* the last vector again */
-            bottom = row, right = larger(right, column);
-            piece += VF;
-            if (piece == IMAGES) piece = 0, column++;
-            if (column == at->cells) column = 0, row++, a += a_row, y += y_row;
+        const tile_shape *s = run - p < shape->p ? shorter : shape;
+        const int64_t top = w.row, left = w.k / PIECES;
+        int64_t bottom = top, right = (w.k + s->p - 1) / PIECES;
+        if (w.k + s->p <= w.width) {
+            for (int i = 0; i < s->p; i++) conv2d_place(t, i, &w, w.k + i);
+            conv2d_step(&w, s->p);
+        } else {
+            for (int i = 0; i < s->p; i++) {
+                conv2d_place(t, i, &w, w.k);
+                if (p + i + 1 >= run) continue;           /* the last vector again */
+                bottom = w.row;
+                conv2d_step(&w, 1);
+            }
+            if (p + s->p >= run) bottom = w.row;
+            right = smaller(right, at->cells - 1);
         }
-        if (p + shape->p >= run) bottom = row, right = larger(right, column);
         if (bottom > top) conv2d_tile_taps(t, m, c, at->line + top, at->line + bottom, at->cell, at->cell + at->cells - 1);
         else conv2d_tile_taps(t, m, c, at->line + top, at->line + top, at->cell + left, at->cell + right);
-        shape->run[TILE_VS](t);
+        conv2d_fetch(&c->ahead);
+        if (reaches) conv2d_reach(t, s);
+        s->run[TILE_VS](t);
     }
 }
 
 /* The same with pooling: a tile's pixels are windows of the rows (row, row + 1), side by side. */
-static void conv2d_pool_run(tile *t, const tile_shape *shape, const conv2d_map *m, const conv2d_chunks *c, const rectangle *at,
+static void conv2d_pool_run(tile *t, const tile_shape *shape, const conv2d_map *m, conv2d_chunks *c, const rectangle *at,
                             int64_t row) {
     const int64_t a_row = c->row.pixel * c->block * c->pitch * IMAGES, a_column = c->column.pixel * IMAGES;
     const int64_t windows = at->cells / 2 * PIECES, y = ((at->line + row) / 2 * m->y_width + at->cell / 2) * IMAGES;
@@ -178,25 +243,35 @@ static void conv2d_pool_run(tile *t, const tile_shape *shape, const conv2d_map *
         }
         conv2d_tile_taps(t, m, c, at->line + row, at->line + row + 1, at->cell + first / PIECES * 2,
                          at->cell + last / PIECES * 2 + 1);
+        conv2d_fetch(&c->ahead);
         shape->run[TILE_VS](t);
     }
 }
 
-/* A filter's weights of `channels` as [tap][channel]: from their places, a multiple of 4 KB apart maybe, they would drive one
-   another out of the cache at every use. */
-static void conv2d_weights(float *y, const float *w, const conv2d_map *m, const conv2d_chunks *c, int64_t channels) {
-    for (int64_t i = 0; i < channels; i++, w += m->w_channel)
-        for (int64_t u = 0; u < m->taps[0]; u++)
-            for (int64_t v = 0; v < m->taps[1]; v++)
-                y[u * c->b_tap_step[0] + v * c->b_tap_step[1] + i] = w[u * m->w_tap[0] + v * m->w_tap[1]];
+/* The weights of some filters and `channels` as [filter][tap][channel]: from their places, a multiple of 4 KB apart maybe, they
+   would drive one another out of the cache at every use. */
+static void conv2d_weights(float *y, const float *w, const conv2d_map *m, const conv2d_chunks *c, int64_t filters,
+                           int64_t channels) {
+    const int64_t area = m->taps[0] * m->taps[1], run = filters * area;
+    if (m->w_filter == area && m->w_tap[0] == m->taps[1] && m->w_tap[1] == 1 && channels % 16 == 0) {     /* a matrix turned */
+        for (int64_t i = 0; i < channels; i += 16)
+            for (int64_t k = 0; k < run; k += 16)
+                transpose_block(y + k * c->block + i, c->block, w + i * m->w_channel + k, m->w_channel, 16, smaller(16, run - k));
+        return;
+    }
+    for (int64_t f = 0; f < filters; f++)
+        for (int64_t i = 0; i < channels; i++)
+            for (int64_t t = 0; t < area; t++)
+                y[(f * area + t) * c->block + i] =
+                    w[f * m->w_filter + i * m->w_channel + t / m->taps[1] * m->w_tap[0] + t % m->taps[1] * m->w_tap[1]];
 }
 
 /* Tiles over the pixels `at` and filters [first, end) of group g, for the channels that begin at `channel`. */
-static void conv2d_tiles(const conv2d_map *m, const conv2d_chunks *c, const rectangle *at, int64_t g, int64_t channel,
+static void conv2d_tiles(const conv2d_map *m, conv2d_chunks *c, const rectangle *at, int64_t g, int64_t channel,
                          int64_t first, int64_t end) {
     const int64_t vectors = at->lines * at->cells * PIECES, plane = m->y_height * m->y_width * IMAGES;
     const int64_t offset = g * m->filters * plane;
-    const tile_shape *shape = tile_choose(end - first, m->pool ? 2 * at->cells * PIECES : vectors, m->pool ? 4 : 1);
+    const tile_shape *shape = tile_choose(TILE_VS, end - first, m->pool ? 2 * at->cells * PIECES : vectors, m->pool ? 4 : 1);
     const int last = channel + c->block >= m->channels;
     const int rowwise = conv2d_rowwise(m, at, ceil_div(shape->p, PIECES));
     const int64_t terms = m->taps[0] * m->taps[1] * c->block;
@@ -206,11 +281,15 @@ static void conv2d_tiles(const conv2d_map *m, const conv2d_chunks *c, const rect
               .scale = last && m->scale ? scale : NULL, .shift = shift,
               .residual = last && m->residual ? m->residual + offset : NULL, .relu = last && m->relu, .pool = m->pool,
               .mask = last && m->mask ? m->mask + offset : NULL};
+    const int64_t tiles = ceil_div(end - first, shape->f) *
+                          (rowwise && !m->pool ? at->lines * ceil_div(at->cells * PIECES, shape->p) : ceil_div(vectors, shape->p));
+    if (end - first >= 16) conv2d_spread(&c->ahead, tiles);                  /* for few filters copies take the time */
+    const float *w = m->weight + g * m->w_group + channel * m->w_channel;
     for (int64_t f = first; f < end; f += shape->f) {
+        if (c->packs) conv2d_weights(weights, w + f * m->w_filter, m, c, smaller(shape->f, end - f), t.count);
         for (int i = 0; i < shape->f; i++) {
             const int64_t filter = smaller(f + i, end - 1);
-            t.b[i] = m->weight + g * m->w_group + filter * m->w_filter + channel * m->w_channel;
-            if (c->packs && f + i < end) conv2d_weights(weights + i * terms, t.b[i], m, c, t.count);
+            t.b[i] = w + filter * m->w_filter;
             if (c->packs) t.b[i] = weights + (filter - f) * terms;
             t.y_f[i] = filter * plane;
             if (m->bias) bias[i] = m->bias[g * m->filters + filter];
@@ -220,6 +299,20 @@ static void conv2d_tiles(const conv2d_map *m, const conv2d_chunks *c, const rect
         else if (!rowwise) conv2d_tile_run(&t, shape, m, c, at, 0, vectors);
         else for (int64_t r = 0; r < at->lines; r++) conv2d_tile_run(&t, shape, m, c, at, r, at->cells * PIECES);
     }
+}
+
+/* A chunk's pixels, and which block of channels. */
+typedef struct { rectangle at; int64_t channel; } conv2d_chunk;
+
+/* The next one, for pixels in rows < end; false when none is left. */
+static int conv2d_next(const conv2d_map *m, const conv2d_chunks *c, conv2d_chunk *chunk, int64_t end) {
+    rectangle *at = &chunk->at;
+    chunk->channel += c->block;
+    if (chunk->channel < m->channels) return 1;
+    chunk->channel = 0, at->cell += c->columns;
+    if (at->cell >= m->columns) at->cell = 0, at->line += c->rows;
+    at->lines = smaller(c->rows, end - at->line), at->cells = smaller(c->columns, m->columns - at->cell);
+    return at->line < end;
 }
 
 /* One part of the map's pixels and filters. False if it needs conv2d_any. */
@@ -233,16 +326,17 @@ static int conv2d_batch(const conv2d_map *m, const job *j) {
     while (next_rectangle(&r, &unit, units * (j->part + 1) / j->parts, cells, lines)) {
         const int64_t g = r.line / lines, top = r.line % lines * conv2d_unit(m), rows = r.lines * conv2d_unit(m);
         const int64_t first = r.cell * FILTERS, end = smaller(m->filters, (r.cell + r.cells) * FILTERS);
-        const float *x = m->x + g * m->channels * m->height * m->width * IMAGES;
-        for (int64_t i = 0; i < rows; i += c.rows)
-            for (int64_t k = 0; k < m->columns; k += c.columns) {
-                const rectangle at = {top + i, smaller(c.rows, rows - i), k, smaller(c.columns, m->columns - k)};
-                for (int64_t channel = 0; channel < m->channels; channel += c.block) {
-                    const int64_t channels = smaller(c.block, m->channels - channel);
-                    conv2d_copy(m, &c, x + channel * m->height * m->width * IMAGES, channels, &at);
-                    conv2d_tiles(m, &c, &at, g, channel, first, end);
-                }
-            }
+        const int64_t plane = m->height * m->width * IMAGES;
+        const float *x = m->x + g * m->channels * plane;
+        conv2d_chunk now = {{top, smaller(c.rows, rows), 0, smaller(c.columns, m->columns)}, 0};
+        for (int more = 1; more; ) {
+            const conv2d_chunk this = now;
+            conv2d_copy(m, &c, x + this.channel * plane, smaller(c.block, m->channels - this.channel), &this.at);
+            more = conv2d_next(m, &c, &now, top + rows);
+            c.ahead = conv2d_look_ahead(m, &c, &now.at, x + now.channel * plane,
+                                        more ? smaller(c.block, m->channels - now.channel) : 0);
+            conv2d_tiles(m, &c, &this.at, g, this.channel, first, end);
+        }
     }
     return 1;
 }

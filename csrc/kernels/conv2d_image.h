@@ -106,7 +106,7 @@ static inline rectangle conv2d_pooled(const conv2d_map *m, const rectangle *at) 
 static void conv2d_image_pixels(const conv2d_map *m, const conv2d_planes *c, const rectangle *at, int64_t g,
                                 int64_t first, int64_t end) {
     const int64_t vectors = ceil_div((at->lines - 1) * c->width + at->cells, VF), plane = m->y_height * m->y_width;
-    const tile_shape *shape = tile_choose(end - first, vectors, 1);
+    const tile_shape *shape = tile_choose(TILE_VS, end - first, vectors, 1);
     const rectangle of = conv2d_pooled(m, at);
     tile t = {.a_tap = c->a_tap, .b_tap = c->b_tap, .taps = c->entries, .a_step = c->a_step,
               .b_step = c->along ? m->w_tap[1] : m->w_channel, .y = c->sums};
@@ -121,11 +121,12 @@ static void conv2d_image_pixels(const conv2d_map *m, const conv2d_planes *c, con
                 t.y_f[i] = (filter - f) * vectors * VF;
             }
             for (int64_t p = 0; p < vectors; p += shape->p) {
-                for (int i = 0; i < shape->p; i++) {
+                const tile_shape *s = tile_for(shape, vectors - p);
+                for (int i = 0; i < s->p; i++) {
                     t.y_p[i] = smaller(p + i, vectors - 1) * VF;
                     t.a[i] = c->copy + channel * c->channel + t.y_p[i];
                 }
-                shape->run[TILE_VS](&t);
+                s->run[TILE_VS](&t);
             }
         }
         for (int64_t filter = f; filter < smaller(end, f + shape->f); filter++) {
@@ -190,7 +191,7 @@ static void conv2d_image_filters(const conv2d_map *m, const conv2d_planes *c, co
                                  int64_t first, int64_t end) {
     const int64_t pixels = at->lines * at->cells, taps = m->taps[0] * m->taps[1];
     const int64_t vectors = ceil_div(end - first, 16) * (16 / VF);
-    const tile_shape *shape = tile_choose(vectors, pixels, 1);
+    const tile_shape *shape = tile_choose(TILE_SV, vectors, pixels, 1);
     tile t = {.a_tap = c->a_tap, .b_tap = c->b_tap, .taps = c->entries, .a_step = c->a_step, .b_step = 16,
               .y = c->sums};
     for (int64_t channel = 0; channel < m->channels; channel += m->block) {
@@ -203,12 +204,13 @@ static void conv2d_image_filters(const conv2d_map *m, const conv2d_planes *c, co
                 t.y_f[i] = lane;
             }
             for (int64_t p = 0; p < pixels; p += shape->p) {
-                for (int i = 0; i < shape->p; i++) {
+                const tile_shape *s = tile_for(shape, pixels - p);
+                for (int i = 0; i < s->p; i++) {
                     const int64_t pixel = smaller(p + i, pixels - 1);
                     t.a[i] = c->copy + channel * c->channel + pixel / at->cells * c->width + pixel % at->cells;
                     t.y_p[i] = pixel * vectors * VF;
                 }
-                shape->run[TILE_SV](&t);
+                s->run[TILE_SV](&t);
             }
         }
     }

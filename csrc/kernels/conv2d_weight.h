@@ -32,8 +32,7 @@ static void conv2d_weight_taps(conv2d_weight_plan *p, const rectangle *part) {
 static void conv2d_weight_tiles(const conv2d_weight_plan *p, const rectangle *at, const float *copy, const float *dy,
                                 int64_t images, const rectangle *part) {
     const int64_t plane = p->m->y_height * p->m->y_width * IMAGES, step = part->lines * IMAGES;
-    /* few filters, so that their dy (64 pixels of 64 bytes each) leaves half of L1 to x */
-    const tile_shape *shape = tile_choose(part->cells <= 6 ? part->cells : 4, part->lines, 1);
+    const tile_shape *shape = tile_choose(TILE_VV, part->cells, part->lines, 1);
     tile t = {.a_tap = p->a_tap, .b_tap = p->b_tap, .taps = at->lines, .count = at->cells,
               .a_step = p->column.pixel * IMAGES, .b_step = IMAGES, .add = 1};
     dy += part->cell * plane + (at->line * p->m->y_width + at->cell) * IMAGES;
@@ -47,12 +46,13 @@ static void conv2d_weight_tiles(const conv2d_weight_plan *p, const rectangle *at
                 t.y_f[i] = filter * step;
             }
             for (int64_t k = 0; k < part->lines; k += shape->p) {
-                for (int i = 0; i < shape->p; i++) {
+                const tile_shape *s = tile_for(shape, part->lines - k);
+                for (int i = 0; i < s->p; i++) {
                     const int64_t tap = smaller(k + i, part->lines - 1);
                     t.a[i] = copy + p->tap[tap] + piece;
                     t.y_p[i] = tap * IMAGES;
                 }
-                shape->run[TILE_VV](&t);
+                s->run[TILE_VV](&t);
             }
         }
 }

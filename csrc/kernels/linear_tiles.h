@@ -17,7 +17,7 @@ typedef struct {
 static void linear_tiles(const linear_map *m, const rectangle *at) {
     static const int64_t tap[1] = {0};
     const int64_t vectors = at->lines * m->a_pieces;
-    const tile_shape *shape = tile_choose(at->cells, vectors, 1);
+    const tile_shape *shape = tile_choose(m->mode, at->cells, vectors, 1);
     float bias[TILE_F];
     for (int64_t k = 0; k == 0 || k < m->k; k += LINEAR_CHAIN) {
         const int last = k + LINEAR_CHAIN >= m->k;
@@ -33,13 +33,14 @@ static void linear_tiles(const linear_map *m, const rectangle *at) {
                 if (m->bias) bias[i] = m->bias[feature];
             }
             for (int64_t p = 0; p < vectors; p += shape->p) {
-                for (int i = 0; i < shape->p; i++) {
+                const tile_shape *s = tile_for(shape, vectors - p);
+                for (int i = 0; i < s->p; i++) {
                     const int64_t v = smaller(p + i, vectors - 1), piece = v % m->a_pieces * VF;
                     const int64_t position = at->line + v / m->a_pieces;
                     t.a[i] = m->a + position * m->a_position + k * m->a_k + piece;
                     t.y_p[i] = position * m->y_position + piece;
                 }
-                shape->run[m->mode](&t);
+                s->run[m->mode](&t);
             }
         }
     }

@@ -5,16 +5,27 @@
 
 enum { CHAIN_UNITS = 16, WEIGHT_K = 128, WEIGHT_PITCH = WEIGHT_K + 16, WEIGHT_O = 256 };
 
+/* The features [first, first + count) of the units from `unit` on, where positions lie side by side. */
+static conv2d_ahead linear_look_ahead(const rows *v, const int64_t *steps, int64_t positions, int64_t unit, int64_t first,
+                                      int64_t count) {
+    const float *x = v->p + unit / positions * v->stride + (unit % positions + first * steps[1]) * IMAGES;
+    return (conv2d_ahead){.x = x, .pixels = smaller(CHAIN_UNITS, positions - unit % positions), .rows = 1, .step = IMAGES,
+                          .plane = steps[1] * IMAGES, .left = steps[0] == 1 ? count : 0};
+}
+
 /* A rectangle of dweight (lines: k, cells: o; at most WEIGHT_K x WEIGHT_O). A unit is a group of images at one position. */
 static void linear_weight_part(const linear_backward_weight_args *a, const rectangle *at, const job *j) {
     const int64_t units = ceil_div(j->n, IMAGES) * a->positions, full = j->n / IMAGES * a->positions;
     const int64_t vectors = ceil_div(at->lines, VF), x_step = a->x_steps[1] * IMAGES;
-    const tile_shape *shape = tile_choose(at->cells, vectors, 1);
+    const tile_shape *shape = tile_choose(TILE_VS, at->cells, vectors, 1);
     float *dweight = (float *)a->dweight + at->cell * a->in_features + at->line, *xt = j->scratch + WEIGHT_O * WEIGHT_PITCH;
     /* sums wait in scratch where tiles come back to them, or would write past a row's end with their whole vectors */
     const int apart = units == 0 || units > CHAIN_UNITS || at->lines % VF;
     float *y = apart ? j->scratch : dweight;
     const int64_t pitch = apart ? WEIGHT_PITCH : a->in_features;
+    const int64_t blocks = ceil_div(at->lines, IMAGES);
+    const int apart_inputs = a->x_steps[0] < a->x_steps[1];               /* positions lie side by side */
+    const float *x_unit[CHAIN_UNITS];
     int64_t a_tap[CHAIN_UNITS], b_tap[CHAIN_UNITS];
     if (units == 0) __builtin_memset(y, 0, (size_t)at->cells * pitch * sizeof *y);
     for (int64_t unit = 0; unit < units; unit += CHAIN_UNITS) {
@@ -22,31 +33,45 @@ static void linear_weight_part(const linear_backward_weight_args *a, const recta
         for (int64_t i = 0; i < count; i++) {
             const int64_t group = (unit + i) / a->positions, position = (unit + i) % a->positions;
             const float *x = a->x.p + group * a->x.stride + (position * a->x_steps[0] + at->line * a->x_steps[1]) * IMAGES;
+            x_unit[i] = x;
             a_tap[i] = i * IMAGES * WEIGHT_PITCH;
             b_tap[i] = group * a->dy.stride + position * a->dy_steps[0] * IMAGES;
-            for (int64_t k = 0; k < at->lines; k += IMAGES)
-                transpose_block(xt + a_tap[i] + k, WEIGHT_PITCH, x + k * x_step, x_step, smaller(16, at->lines - k), 16);
+        }
+        for (int64_t n = 0; n < count * blocks; n++) {    /* in the order of memory */
+            const int64_t i = apart_inputs ? n % count : n / blocks, k = (apart_inputs ? n / count : n % blocks) * IMAGES;
+            transpose_block(xt + a_tap[i] + k, WEIGHT_PITCH, x_unit[i] + k * x_step, x_step, smaller(16, at->lines - k), 16);
+        }
+        conv2d_ahead dy_ahead = {0}, x_ahead = {0};
+        if (unit + count < units) {
+            const int64_t tiles = ceil_div(at->cells, shape->f) * ceil_div(vectors, shape->p);
+            dy_ahead = linear_look_ahead(&a->dy, a->dy_steps, a->positions, unit + count, at->cell, at->cells);
+            x_ahead = linear_look_ahead(&a->x, a->x_steps, a->positions, unit + count, at->line, at->lines);
+            conv2d_spread(&dy_ahead, tiles);
+            conv2d_spread(&x_ahead, tiles);
         }
         tile t = {.a_step = WEIGHT_PITCH, .b_step = 1, .add = unit > 0, .y = y,
                   .chain = xt + CHAIN_UNITS * IMAGES * WEIGHT_PITCH};
         for (int64_t f = 0; f < at->cells; f += shape->f)
             for (int64_t p = 0; p < vectors; p += shape->p) {
-                for (int i = 0; i < shape->f; i++) {
+                const tile_shape *s = tile_for(shape, vectors - p);
+                for (int i = 0; i < s->f; i++) {
                     const int64_t o = smaller(f + i, at->cells - 1);
                     t.b[i] = a->dy.p + (at->cell + o) * a->dy_steps[1] * IMAGES;
                     t.y_f[i] = o * pitch;
                 }
-                for (int i = 0; i < shape->p; i++) {
+                for (int i = 0; i < s->p; i++) {
                     t.y_p[i] = smaller(p + i, vectors - 1) * VF;
                     t.a[i] = xt + t.y_p[i];
                 }
+                conv2d_fetch(&dy_ahead);
+                conv2d_fetch(&x_ahead);
                 t.a_tap = a_tap, t.b_tap = b_tap, t.taps = whole, t.count = IMAGES;
                 t.resume = 0, t.suspend = whole < count;
-                shape->run[TILE_VS](&t);
+                s->run[TILE_VS](&t);
                 if (whole == count) continue;
                 t.a_tap += whole, t.b_tap += whole, t.taps = count - whole, t.count = j->n % IMAGES;
                 t.resume = 1, t.suspend = 0;
-                shape->run[TILE_VS](&t);
+                s->run[TILE_VS](&t);
             }
     }
     for (int64_t o = 0; apart && o < at->cells; o++)
@@ -55,10 +80,10 @@ static void linear_weight_part(const linear_backward_weight_args *a, const recta
 }
 
 /* A part is a run of outputs, so that a thread makes the gradients of the weights that it uses and updates; with many positions a
-   run of inputs, which are then turned once. */
+   run of the longer side, as each part reads all of the other. */
 static void linear_weight(const linear_backward_weight_args *a, const job *j) {
     const int64_t inputs = ceil_div(a->in_features, LINEAR_UNIT), outputs = ceil_div(a->out_features, LINEAR_UNIT);
-    const int by_outputs = a->positions == 1;
+    const int by_outputs = a->positions == 1 || a->in_features < a->out_features;
     const int64_t lines = by_outputs ? outputs : inputs, cells = by_outputs ? inputs : outputs;
     int64_t unit = lines * cells * j->part / j->parts;
     rectangle r;

@@ -103,31 +103,48 @@ static inline __attribute__((always_inline)) void tile_body(const tile *t, const
     UNROLL TILE_EACH vf_store(t->y + t->y_p[p] + t->y_f[f], sum[f][p]);
 }
 
-/* The shapes (F, P): as many sums as registers hold beside the shorter side and one of the longer. */
+/* The shapes (F, P): as many sums as registers hold beside the shorter side and one of the longer (7 x 4: one sum lies on the
+   stack, and it is still the fastest), some smaller ones for what is left over. Behind them tenths of a cycle that a term takes,
+   of vectors by scalars and of vectors by vectors: measured, with the ends of a tile spread over a hundred terms. */
 #if VF_REGISTERS >= 32
-#define TILE_SHAPES(X) X(8, 3) X(6, 4) X(5, 5) X(4, 6) X(3, 8) X(2, 8) X(1, 8) X(8, 1) X(4, 1) X(4, 4)
+#define TILE_SHAPES(X) X(7, 4, 295, 312) X(4, 7, 295, 312) X(5, 5, 275, 276) X(8, 3, 267, 284) X(6, 4, 267, 284) \
+    X(4, 6, 267, 284) X(3, 8, 267, 284) X(4, 4, 188, 186) X(2, 8, 186, 202) X(1, 8, 133, 134) X(8, 1, 100, 146) X(4, 1, 60, 72)
 #else
-#define TILE_SHAPES(X) X(4, 3) X(3, 4) X(6, 2) X(2, 6) X(1, 8) X(8, 1) X(4, 1) X(2, 4)
+#define TILE_SHAPES(X) X(4, 3, 130, 130) X(3, 4, 130, 130) X(6, 2, 130, 130) X(2, 6, 130, 130) X(1, 8, 100, 100) \
+    X(8, 1, 100, 100) X(4, 1, 90, 90) X(2, 4, 90, 90)
 #endif
-#define TILE_FUNCTIONS(F, P) \
+#define TILE_FUNCTIONS(F, P, ...) \
     static void tile_vs_##F##x##P(const tile *t) { tile_body(t, TILE_VS, F, P); } \
     static void tile_sv_##F##x##P(const tile *t) { tile_body(t, TILE_SV, F, P); } \
     static void tile_vv_##F##x##P(const tile *t) { tile_body(t, TILE_VV, F, P); }
 TILE_SHAPES(TILE_FUNCTIONS)
 
-typedef struct { int f, p; void (*run[TILE_MODES])(const tile *t); } tile_shape;
-#define TILE_ENTRY(F, P) {F, P, {tile_vs_##F##x##P, tile_sv_##F##x##P, tile_vv_##F##x##P}},
+typedef struct { int f, p, cost[TILE_MODES]; void (*run[TILE_MODES])(const tile *t); } tile_shape;
+#define TILE_ENTRY(F, P, T, TV) {F, P, {T, T, TV}, {tile_vs_##F##x##P, tile_sv_##F##x##P, tile_vv_##F##x##P}},
 static const tile_shape tile_shapes[] = {TILE_SHAPES(TILE_ENTRY)};
 
-/* The shape that computes f x p sums soonest, p in multiples of `unit` (1 or 4). */
-static inline const tile_shape *tile_choose(int64_t f, int64_t p, int unit) {
+#define TILE_SHAPE_EACH(s) for (const tile_shape *s = tile_shapes; s < tile_shapes + sizeof tile_shapes / sizeof *s; s++)
+
+/* The shape of as many f for the last p of a run of tiles, fewer than its own, that does them soonest. */
+static __attribute__((noinline)) const tile_shape *tile_shorter(const tile_shape *shape, int64_t p) {
+    const tile_shape *best = shape;
+    TILE_SHAPE_EACH(s) if (s->f == shape->f && s->p >= p && s->cost[0] < best->cost[0]) best = s;
+    return best;
+}
+
+static inline const tile_shape *tile_for(const tile_shape *shape, int64_t p) {
+    return p < shape->p ? tile_shorter(shape, p) : shape;
+}
+
+/* The shape whose tiles, the last of each run aside, compute f x p sums soonest; unit 4: p in fours, the last tile as the others. */
+static inline const tile_shape *tile_choose(int mode, int64_t f, int64_t p, int unit) {
     const tile_shape *best = tile_shapes;
     int64_t best_cost = INT64_MAX;
-    for (size_t i = 0; i < sizeof tile_shapes / sizeof *tile_shapes; i++) {
-        const tile_shape *s = &tile_shapes[i];
-        const int64_t sums = s->f * s->p, loads = s->f + s->p, step = (sums > loads ? sums : loads) + 1;
-        const int64_t cost = ((f + s->f - 1) / s->f) * ((p + s->p - 1) / s->p) * (step > 9 ? step : 9);
-        if (s->p % unit == 0 && cost < best_cost) best = s, best_cost = cost;
+    TILE_SHAPE_EACH(s) {
+        if (s->p % unit) continue;
+        const int64_t rest = p % s->p == 0 ? 0 : unit > 1 ? s->cost[mode] : tile_shorter(s, p % s->p)->cost[mode];
+        const int64_t cost = ((f + s->f - 1) / s->f) * (p / s->p * s->cost[mode] + rest);
+        if (cost < best_cost) best = s, best_cost = cost;
     }
     return best;
 }

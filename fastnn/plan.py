@@ -826,7 +826,7 @@ class Plan:
                 first = len(encoded)
                 for s in members:
                     space = KERNELS[s.kernel][1]
-                    wide = lanes if s.mode == "row" else 16 if space == "REDUCE" and s.mode == "reduce" else 1
+                    wide = lanes if s.mode == "row" or space == "SUM" else 16 if space == "REDUCE" and s.mode == "reduce" else 1
                     encoded.append((KERNELS[s.kernel][0], wide, s.mode == "row", costs[id(s)], s.check, encoder.words(s)))
                 segment.append((kind, first, len(encoded)))
             segments.append(segment)
@@ -905,11 +905,11 @@ def compile(graph, lanes):
 
 
 def lanes_for(graph, n):
-    """The layout regime for n rows: sums over the batch are only written for images in lanes."""
+    """The layout regime for n rows: most sums over the batch are only written for images in lanes."""
     if n >= ROW_REGIME:
         return 16
     for node in graph.nodes:
         mode = node.op.mode(node) if callable(node.op.mode) else node.op.mode
-        if mode == "reduce":
+        if mode == "reduce" and not node.op.few:
             return 16
     return 1

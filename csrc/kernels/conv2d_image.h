@@ -33,6 +33,13 @@ static inline void conv2d_planes_size(conv2d_planes *c) {
     if (c->channel % 256 == 0) c->channel += 16;          /* else channels share sets of L1 */
 }
 
+/* Where a tap's pixels begin in a channel's planes. */
+static inline int64_t conv2d_plane_tap(const conv2d_planes *c, const conv2d_map *m, int64_t tap) {
+    const int64_t u = tap / m->taps[1] * c->row.tap - c->row.start, v = tap % m->taps[1] * c->column.tap - c->column.start;
+    const int64_t plane = u % c->row.phases * c->column.phases + v % c->column.phases;
+    return (plane * c->height + u / c->row.step) * c->width + v / c->column.step;
+}
+
 /* False if scratch is too small for a single pixel. */
 static int conv2d_planes_of(conv2d_planes *c, const conv2d_map *m, float *scratch, int64_t rows) {
     const int64_t taps = m->taps[0] * m->taps[1], capacity = SCRATCH_FLOATS - SUMS - 4 * taps - VF;
@@ -55,9 +62,7 @@ static int conv2d_planes_of(conv2d_planes *c, const conv2d_map *m, float *scratc
     c->entries = c->along ? m->taps[0] : taps;
     for (int64_t t = 0; t < c->entries; t++) {
         const int64_t tap = c->along ? t * m->taps[1] : t;
-        const int64_t u = tap / m->taps[1] * c->row.tap - c->row.start, v = tap % m->taps[1] * c->column.tap - c->column.start;
-        const int64_t plane = u % c->row.phases * c->column.phases + v % c->column.phases;
-        c->a_tap[t] = (plane * c->height + u / c->row.step) * c->width + v / c->column.step;
+        c->a_tap[t] = conv2d_plane_tap(c, m, tap);
     }
     return 1;
 }

@@ -170,7 +170,7 @@ def _weight_spec(dy, x, *, kernel, stride, padding, dilation, groups, algorithm=
     return Spec((dy.shape[1], x.shape[1] // groups, *kernel), dy.dtype)
 
 
-@op("conv2d_backward_weight", shape=_weight_spec, mode="reduce", rows=2)
+@op("conv2d_backward_weight", shape=_weight_spec, mode="reduce", rows=2, few=True)
 def _conv2d_backward_weight(dy, x, *, kernel, stride, padding, dilation, groups, algorithm="auto"):
     n, filters, *out = dy.shape
     dweight = np.zeros((groups, filters // groups, x.shape[1] // groups, *kernel), dy.dtype)
@@ -188,11 +188,12 @@ def _(ddweight, dy, x, out, *, kernel, **attrs):
 @_conv2d_backward_weight.lower
 def _(emit, dy, x, out, *, kernel, stride, padding, dilation, groups, algorithm="auto"):
     sizes, images = _sizes(emit, x, dy, kernel, stride, padding, dilation, groups), emit.shape(x)[0]
-    if algorithm == "auto" and images == 1 and _is_winograd(sizes, sizes["out_height"], sizes["out_width"], 1.12, 3):
+    alone = images == 1 and emit.lanes == 16              # few rows have the direct kernel alone
+    if algorithm == "auto" and alone and _is_winograd(sizes, sizes["out_height"], sizes["out_width"], 1.12, 3):
         for name in ("kernel", "stride", "dilation", "groups"):
             sizes.pop(name)
         return emit("winograd_backward_weight", dweight=out, dy=dy, x=x, **sizes)
-    if images == 1 and _is_pointwise(sizes):
+    if alone and _is_pointwise(sizes):
         pixels = sizes["height"] * sizes["width"]
         return emit("linear_backward_weight", dweight=out, dy=dy, x=x, positions=pixels, in_features=sizes["channels"],
                     out_features=sizes["filters"], dy_steps=(1, pixels), x_steps=(1, pixels))

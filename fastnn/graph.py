@@ -107,12 +107,12 @@ class Op:
     result depends on that row alone), "reduce" (sums over the rows), "flat" (mixes them), or a function of the node.
     `check` and `update` mark ops that may fail on data and ops that write their first inputs in place. `rows`: how many of the
     first inputs have one row an image, for ops that know images (convolution); 0: called on arrays, all axes are alike. `few`: of
-    a "reduce", that its kernels are written for few rows too."""
+    a "reduce", that its kernels are written for few rows too. `costs` (inputs, out, **attrs): see plan.lanes_from."""
 
     def __init__(self, name, shape=None, mode="row", check=False, update=False, rows=0, few=False):
         self.name, self.shape, self.mode, self.check, self.update, self.rows = name, shape, mode, check, update, rows
         self.few = few
-        self.reference = self.gradient_rule = self.lower_rule = None
+        self.reference = self.gradient_rule = self.lower_rule = self.costs_rule = None
         self.native = True                          # False: an op of the user's, in NumPy
         OPS[name] = self
 
@@ -122,6 +122,11 @@ class Op:
     def lower(self, rule):
         """Decorator: the op's lowering."""
         self.lower_rule = rule
+        return rule
+
+    def costs(self, rule):
+        """Decorator: what the op costs a row alone, and a group of 16."""
+        self.costs_rule = rule
         return rule
 
     def gradient(self, rule):

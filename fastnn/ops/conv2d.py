@@ -6,6 +6,7 @@ import numpy as np
 from .. import backend
 from ..graph import Spec, op
 from . import _arguments as arguments
+from . import _regime
 from ._lowering import batch_norm_coefficients, classes_first, each_image, in_mode
 from ._window import batched, padded, taps, unbatched
 
@@ -71,6 +72,12 @@ def _(emit, x, weight, bias, out, *, stride, padding, dilation, groups, algorith
                  out_height=size[0] // 2, out_width=size[1] // 2, **POOL)
 
 
+@_conv2d.costs
+def _(x, weight, bias, out, *, stride, padding, dilation, groups, algorithm="auto"):
+    sizes = _sizes(None, x.shape, out.shape, weight.shape[2:], stride, padding, dilation, groups)
+    return _regime.forward_costs(sizes, algorithm == "auto" and _is_winograd(sizes, *out.shape[2:]))
+
+
 POOL = dict(kernel=(2, 2), stride=(2, 2), padding=(0, 0), dilation=(1, 1))       # the pooling that fusion brings here
 
 
@@ -94,6 +101,10 @@ def _is_winograd(sizes, height, width, least=1.25, channels=8):
     if min(c, o) < channels or c * o > 128 ** 2 and tiles < 4 or c * o > 256 ** 2 and tiles < 16:
         return False
     return least * tiles * (36 * c * -(-o // 16) * 16 + 250 * (c + o)) < 9 * height * width * c * o
+
+
+def _turned(sizes):
+    return dict(sizes, channels=sizes["filters"], filters=sizes["channels"])
 
 
 def _is_pointwise(sizes):
@@ -145,6 +156,12 @@ def _(ddx, dy, weight, out, *, size, **attrs):
     return _conv2d(ddx, weight, None, **attrs), _conv2d_backward_weight(dy, ddx, kernel=tuple(weight.shape[2:]), **attrs)
 
 
+@_conv2d_backward_input.costs
+def _(dy, weight, out, *, size, stride, padding, dilation, groups, algorithm="auto"):
+    sizes = _sizes(None, out.shape, dy.shape, weight.shape[2:], stride, padding, dilation, groups)
+    return _regime.backward_input_costs(sizes, algorithm == "auto" and _is_winograd(_turned(sizes), *size))
+
+
 @_conv2d_backward_input.lower
 def _(emit, dy, weight, out, *, size, stride, padding, dilation, groups, algorithm="auto", residual=None, mask=None):
     emit_transposed(emit, out, dy, weight, stride, padding, dilation, groups, algorithm, residual=residual, mask=mask)
@@ -156,8 +173,7 @@ def emit_transposed(emit, dx, dy, weight, stride, padding, dilation, groups, alg
     sizes = _sizes(emit, dx, dy, weight.shape[2:], stride, padding, dilation, groups)
     scale, shift = batch_norm_coefficients(emit, *norm) if norm else (None, None)
     ends = dict(bias=bias, scale=scale, shift=shift, relu=relu)
-    turned = dict(sizes, channels=sizes["filters"], filters=sizes["channels"])
-    if algorithm == "auto" and _is_winograd(turned, sizes["height"], sizes["width"]):
+    if algorithm == "auto" and _is_winograd(_turned(sizes), sizes["height"], sizes["width"]):
         packed = _transformed(emit, weight, 1)
         for (dy, other, low), (dx,) in each_image(emit, (dy, residual, mask), (dx,)):
             _emit_winograd(emit, dx, dy, packed, tuple(2 - p for p in padding), residual=other, mask=low, **ends)
@@ -183,6 +199,12 @@ def _conv2d_backward_weight(dy, x, *, kernel, stride, padding, dilation, groups,
 @_conv2d_backward_weight.gradient
 def _(ddweight, dy, x, out, *, kernel, **attrs):
     return _conv2d(x, ddweight, None, **attrs), _conv2d_backward_input(dy, ddweight, size=tuple(x.shape[2:]), **attrs)
+
+
+@_conv2d_backward_weight.costs
+def _(dy, x, out, *, kernel, stride, padding, dilation, groups, algorithm="auto"):
+    sizes = _sizes(None, x.shape, dy.shape, kernel, stride, padding, dilation, groups)
+    return _regime.backward_weight_costs(sizes, algorithm == "auto" and _is_winograd(sizes, *dy.shape[2:], 1.12, 3))
 
 
 @_conv2d_backward_weight.lower

@@ -42,12 +42,12 @@ def _map_costs(grids, channels, filters, groups, packed, memory):
 def _memory(sizes):
     """What 16 images that do not fit a cache cost besides."""
     floats = sizes["channels"] * sizes["height"] * sizes["width"] + sizes["filters"] * sizes["out_height"] * sizes["out_width"]
-    return max(0, 64 * floats - 2 ** 20) / 60
+    return max(0, 64 * floats - 2 ** 20) / 20
 
 
 def _winograd_costs(sizes):
-    one = 0.006 * sizes["height"] * sizes["width"] * sizes["channels"] * sizes["filters"]
-    return one, 10 * one
+    one = 0.035 * sizes["height"] * sizes["width"] * sizes["channels"] * sizes["filters"]
+    return one, 15 * one
 
 
 def forward_costs(sizes, winograd):

@@ -106,11 +106,13 @@ class Op:
     outputs), `lower` (emit, *inputs, out, **attrs: the steps of a plan). `mode` says how a plan may run it: "row" (a row's
     result depends on that row alone), "reduce" (sums over the rows), "flat" (mixes them), or a function of the node.
     `check` and `update` mark ops that may fail on data and ops that write their first inputs in place. `rows`: how many of the
-    first inputs have one row an image, for ops that know images (convolution); 0: called on arrays, all axes are alike."""
+    first inputs have one row an image, for ops that know images (convolution); 0: called on arrays, all axes are alike. `few`: of
+    a "reduce", that its kernels are written for few rows too. `costs` (inputs, out, **attrs): see plan.lanes_from."""
 
-    def __init__(self, name, shape=None, mode="row", check=False, update=False, rows=0):
+    def __init__(self, name, shape=None, mode="row", check=False, update=False, rows=0, few=False):
         self.name, self.shape, self.mode, self.check, self.update, self.rows = name, shape, mode, check, update, rows
-        self.reference = self.gradient_rule = self.lower_rule = None
+        self.few = few
+        self.reference = self.gradient_rule = self.lower_rule = self.costs_rule = None
         self.native = True                          # False: an op of the user's, in NumPy
         OPS[name] = self
 
@@ -120,6 +122,11 @@ class Op:
     def lower(self, rule):
         """Decorator: the op's lowering."""
         self.lower_rule = rule
+        return rule
+
+    def costs(self, rule):
+        """Decorator: what the op costs a row alone, and a group of 16."""
+        self.costs_rule = rule
         return rule
 
     def gradient(self, rule):
@@ -140,10 +147,10 @@ class Op:
         return node.outputs[0] if len(node.outputs) == 1 else node.outputs
 
 
-def op(name, shape=None, mode="row", check=False, update=False, rows=0):
+def op(name, shape=None, mode="row", check=False, update=False, rows=0, few=False):
     """Decorator over an op's NumPy reference: makes the Op. See Op."""
     def wrap(reference):
-        made = Op(name, shape, mode, check, update, rows)
+        made = Op(name, shape, mode, check, update, rows, few)
         made.reference = reference
         return made
     return wrap

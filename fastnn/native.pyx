@@ -15,7 +15,7 @@ cdef extern from "execute.h" nogil:
     ctypedef void (*kernel_fn)(const void *args, const job *j) noexcept nogil
     enum: DTYPE_FLOAT32, DTYPE_FLOAT64, DTYPE_UINT8, DTYPE_INT8, DTYPE_INT16, DTYPE_UINT16, DTYPE_INT32, DTYPE_UINT32
     enum: DTYPE_INT64, DTYPE_UINT64, DTYPE_BOOL
-    enum: ALL_WELL, NO_MEMORY, SLOTS_AN_ARRAY, SPACE_ROW, SPACE_REDUCE, SPACE_FLAT
+    enum: ALL_WELL, NO_MEMORY, SLOTS_AN_ARRAY, SPACE_ROW, SPACE_REDUCE, SPACE_SUM, SPACE_FLAT
     ctypedef struct fastnn_kernel_info:
         const char *name
         const char *space_name

@@ -12,7 +12,7 @@ from .graph import CONSTANT, INPUT, SLOT, SOURCES, STATE, Batch, Value, is_numbe
 KERNELS = {name: (i, space, tuple(f.split() for f in fields.split(";") if f))
            for i, (name, space, fields) in enumerate(native.kernels())}
 OPCODES = {name: i for i, (name, _) in enumerate(native.elementwise_ops())}
-ROW_REGIME = 16                 # from this many rows on, images lie in the lanes
+ROW_REGIME = 16                 # from this many rows on, images lie in the lanes, or earlier (lanes_from)
 PROGRAM, CONSTANTS, INPUTS = 8, 8, 6        # an elementwise program's limits (kernels.def)
 LINE = 64
 
@@ -833,7 +833,7 @@ class Plan:
                 first = len(encoded)
                 for s in members:
                     space = KERNELS[s.kernel][1]
-                    wide = lanes if s.mode == "row" else 16 if space == "REDUCE" and s.mode == "reduce" else 1
+                    wide = lanes if s.mode == "row" or space == "SUM" else 16 if space == "REDUCE" and s.mode == "reduce" else 1
                     grows = s.mode != "row" and any(sizes[1:3]) and (space != "FLAT" or _is_batched(s))
                     encoded.append((KERNELS[s.kernel][0], wide, s.mode == "row", costs[id(s)], grows, s.check, encoder.words(s)))
                 segment.append((kind, first, len(encoded)))
@@ -912,12 +912,21 @@ def compile(graph, lanes):
     return plan
 
 
-def lanes_for(graph, n):
-    """The layout regime for n rows: sums over the batch are only written for images in lanes."""
-    if n >= ROW_REGIME:
-        return 16
-    for node in graph.nodes:
-        mode = node.op.mode(node) if callable(node.op.mode) else node.op.mode
-        if mode == "reduce":
-            return 16
-    return 1
+def node_costs(node):
+    """Nanoseconds that a node takes for a row alone, and for a group of 16."""
+    if node.op.costs_rule:
+        return node.op.costs_rule(*node.inputs, out=node.outputs[0], **node.attrs)
+    size = sum(product(v.shape[1:]) for v in node.outputs if is_rows(v))
+    return 60 + 0.05 * size, 60 + 0.6 * size
+
+
+def lanes_from(graph):
+    """From how many rows on images lie in the lanes: always, where a sum over the batch is only written for that; else, where there
+    are ops that know what they cost, as soon as a group of 16 takes less time than so many rows one by one."""
+    modes = [(node.op.mode(node) if callable(node.op.mode) else node.op.mode, node) for node in graph.nodes]
+    if any(mode == "reduce" and not node.op.few for mode, node in modes):
+        return 0
+    if not any(node.op.costs_rule for node in graph.nodes):
+        return ROW_REGIME
+    one, group = (sum(costs) for costs in zip(*map(node_costs, graph.nodes)))
+    return max(2, min(ROW_REGIME, int(group / one) + 1))

@@ -46,11 +46,11 @@ class Executable:
         self.written = [s.node.attrs["holder"].storage for s, _ in graph.updates]
         if self.native:
             from . import plan                      # compiling is not needed before the first run: import stays quick
-            self.compile, self.always_lanes = plan.compile, plan.lanes_for(graph, 1) == 16
+            self.compile, self.lanes_from = plan.compile, plan.lanes_from(graph)
 
     def bound(self, n):
         """(plan, binding) for n rows."""
-        lanes = 16 if self.always_lanes or n >= 16 else 1
+        lanes = 16 if n >= self.lanes_from else 1
         pair = self.bindings.get(lanes)
         if pair is None:
             plan = self.compile(self.graph, lanes)

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(native is None, reason="FASTNN_BACKEND=reference
 if native:
     from fastnn import plan as plans
 LANES = 16
-SPACES = {"ROW": (1, 16), "REDUCE": (16,), "FLAT": (1,)}
+SPACES = {"ROW": (1, 16), "REDUCE": (16,), "SUM": (1, 16), "FLAT": (1,)}
 NO_PLANS = {"kernel_pack", "kernel_matrix", "svm_solve"}          # run by themselves: test_networks_svm.py has them
 TABLE = [(name, lanes) for name, space, _ in (native.kernels() if native else ()) for lanes in SPACES[space]
          if name not in NO_PLANS]
@@ -43,7 +43,8 @@ def pack(kernel, /, **fields):
 
 def wide_lanes(step, lanes):
     """The lanes that the plan runs a step with (plan.Plan)."""
-    return lanes if step.mode == "row" else LANES if plans.KERNELS[step.kernel][1] == "REDUCE" and step.mode == "reduce" else 1
+    space = plans.KERNELS[step.kernel][1]
+    return lanes if step.mode == "row" or space == "SUM" else LANES if space == "REDUCE" and step.mode == "reduce" else 1
 
 
 class Replay:

@@ -3,6 +3,7 @@
 #include "conv2d_batch.h"
 #include "conv2d_image.h"
 #include "conv2d_weight.h"
+#include "conv2d_weight_image.h"
 
 /* One filter's pixel of the grid, of LANES images from `piece` on. */
 static V K(conv2d_pixel)(const conv2d_map *m, int64_t filter, int64_t row, int64_t column, int64_t piece) {
@@ -77,6 +78,7 @@ static void K(conv2d_backward_input)(const conv2d_backward_input_args *a, const 
         }
 }
 
-#if LANES == 16
-static void K(conv2d_backward_weight)(const conv2d_backward_weight_args *a, const job *j) { conv2d_weight(a, j); }
-#endif
+static void K(conv2d_backward_weight)(const conv2d_backward_weight_args *a, const job *j) {
+    if (LANES == 16) conv2d_weight(a, j);
+    else conv2d_weight_image(a, j);
+}

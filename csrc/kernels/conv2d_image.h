@@ -23,7 +23,8 @@ enum { SUMS = 1 << 16, PIXELS = SUMS / 16 };              /* floats for sums; pi
 static inline plane_axis plane_axis_of(const conv2d_map *m, int axis) {
     const int64_t taps = m->taps[axis], tap = m->x_tap[axis], step = m->x_step[axis], last = (taps - 1) * tap;
     if (taps <= 1) return (plane_axis){0, step, 0, taps, 1, 0};
-    return (plane_axis){smaller(0, last), step, tap, taps, step, (last < 0 ? -last : last) / step};
+    const int64_t reach = last < 0 ? -last : last, phases = tap % step ? smaller(step, reach + 1) : 1;    /* that taps meet */
+    return (plane_axis){smaller(0, last), step, tap, taps, phases, reach / step};
 }
 
 static inline void conv2d_planes_size(conv2d_planes *c) {
@@ -31,6 +32,13 @@ static inline void conv2d_planes_size(conv2d_planes *c) {
     c->width = c->columns + c->column.more;
     c->channel = c->row.phases * c->column.phases * c->height * c->width;
     if (c->channel % 256 == 0) c->channel += 16;          /* else channels share sets of L1 */
+}
+
+/* Where a tap's pixels begin in a channel's planes. */
+static inline int64_t conv2d_plane_tap(const conv2d_planes *c, const conv2d_map *m, int64_t tap) {
+    const int64_t u = tap / m->taps[1] * c->row.tap - c->row.start, v = tap % m->taps[1] * c->column.tap - c->column.start;
+    const int64_t plane = u % c->row.phases * c->column.phases + v % c->column.phases;
+    return (plane * c->height + u / c->row.step) * c->width + v / c->column.step;
 }
 
 /* False if scratch is too small for a single pixel. */
@@ -51,13 +59,11 @@ static int conv2d_planes_of(conv2d_planes *c, const conv2d_map *m, float *scratc
     c->b_tap = c->a_tap + taps;
     c->copy = scratch + SUMS + 4 * taps;
     c->along = m->channels == 1 && c->column.phases == 1 && taps > 0;
-    c->a_step = c->along ? c->column.tap : c->channel;
+    c->a_step = c->along ? c->column.tap / c->column.step : c->channel;
     c->entries = c->along ? m->taps[0] : taps;
     for (int64_t t = 0; t < c->entries; t++) {
         const int64_t tap = c->along ? t * m->taps[1] : t;
-        const int64_t u = tap / m->taps[1] * c->row.tap - c->row.start, v = tap % m->taps[1] * c->column.tap - c->column.start;
-        const int64_t plane = u % c->row.phases * c->column.phases + v % c->column.phases;
-        c->a_tap[t] = (plane * c->height + u / c->row.step) * c->width + v / c->column.step;
+        c->a_tap[t] = conv2d_plane_tap(c, m, tap);
     }
     return 1;
 }
@@ -70,23 +76,26 @@ static inline vf every_second(const float *p, int64_t left) {
 /* Copies the planes of all channels for the pixels `at`. */
 static void conv2d_planes_copy(const conv2d_map *m, const conv2d_planes *c, const float *x, const rectangle *at) {
     const int64_t lines = at->lines + c->row.more, width = at->cells + c->column.more, step = c->column.step;
-    for (int64_t i = 0; i < m->channels; i++)
-        for (int64_t f = 0; f < c->row.phases * c->column.phases; f++)
-            for (int64_t k = 0; k < lines; k++) {
-                float *y = c->copy + i * c->channel + (f * c->height + k) * c->width;
-                const int64_t row = m->x_first[0] + (at->line + k) * c->row.step + c->row.start + f / c->column.phases;
-                const int64_t first = m->x_first[1] + at->cell * step + c->column.start + f % c->column.phases;
-                const int64_t inside = row >= 0 && row < m->height ? m->width : 0;
-                const int64_t begin = smaller(width, first < 0 ? ceil_div(-first, step) : 0);
-                const int64_t end = larger(begin, smaller(width, first < inside ? (inside - 1 - first) / step + 1 : 0));
-                const float *line = x + (i * m->height + row) * m->width + first;
-                /* whole vectors: what they write past the row's end is overwritten later */
-                for (int64_t l = 0; l < begin; l += VF) vf_store(y + l, vf_set1(0));
-                for (int64_t l = begin; step == 1 && l < end; l += VF) vf_store(y + l, vf_load_run(line + l, end - l));
-                for (int64_t l = begin; step == 2 && l < end; l += VF) vf_store(y + l, every_second(line + 2 * l, 2 * (end - l) - 1));
-                for (int64_t l = begin; step > 2 && l < end; l++) y[l] = line[l * step];
-                for (int64_t l = end; l < width; l += VF) vf_store(y + l, vf_set1(0));
-            }
+    const int64_t phases = c->row.phases * c->column.phases;
+    for (int64_t n = 0; n < m->channels * phases; n++) {
+        const int64_t i = n / phases, f = n % phases;
+        const int64_t top = m->x_first[0] + at->line * c->row.step + c->row.start + f / c->column.phases;
+        const int64_t first = m->x_first[1] + at->cell * step + c->column.start + f % c->column.phases;
+        const int64_t before = smaller(width, first < 0 ? ceil_div(-first, step) : 0);
+        const int64_t last = larger(before, smaller(width, first < m->width ? (m->width - 1 - first) / step + 1 : 0));
+        float *y = c->copy + i * c->channel + f * c->height * c->width;
+        const float *line = x + (i * m->height + top) * m->width + first;
+        for (int64_t row = top; row < top + lines * c->row.step; row += c->row.step, y += c->width, line += c->row.step * m->width) {
+            const int inside = row >= 0 && row < m->height;
+            const int64_t begin = inside ? before : 0, end = inside ? last : 0;
+            /* whole vectors: what they write past the row's end is overwritten later */
+            for (int64_t l = 0; l < begin; l += VF) vf_store(y + l, vf_set1(0));
+            for (int64_t l = begin; step == 1 && l < end; l += VF) vf_store(y + l, vf_load_run(line + l, end - l));
+            for (int64_t l = begin; step == 2 && l < end; l += VF) vf_store(y + l, every_second(line + 2 * l, 2 * (end - l) - 1));
+            for (int64_t l = begin; step > 2 && l < end; l++) y[l] = line[l * step];
+            for (int64_t l = end; l < width; l += VF) vf_store(y + l, vf_set1(0));
+        }
+    }
 }
 
 /* How sums of filter o become y, from m->y + at on. */

@@ -88,6 +88,16 @@ static inline void conv2d_forward_map(conv2d_map *m, const conv2d_forward_args *
     m->rows = 2 * m->y_height, m->columns = 2 * m->y_width;
 }
 
+/* The forward's, for its gradient by the weight. */
+static inline void conv2d_weight_map(conv2d_map *m, const conv2d_backward_weight_args *a) {
+    const conv2d_forward_args f = {
+        .channels = a->channels, .height = a->height, .width = a->width, .filters = a->filters,
+        .out_height = a->out_height, .out_width = a->out_width, .kernel = {a->kernel[0], a->kernel[1]},
+        .stride = {a->stride[0], a->stride[1]}, .dilation = {a->dilation[0], a->dilation[1]}, .groups = a->groups,
+        .padding = {a->padding[0], a->padding[1], a->padding[2], a->padding[3]}};
+    conv2d_forward_map(m, &f);
+}
+
 /* Along one axis, the grid of pixels y = first mod stride: its taps, and where they lie in dy. */
 static inline int64_t conv2d_backward_axis(conv2d_map *m, const conv2d_backward_input_args *a, int axis, int64_t phase) {
     const int64_t stride = a->stride[axis], dilation = a->dilation[axis], before = a->padding[axis ? 2 : 0];

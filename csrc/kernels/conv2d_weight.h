@@ -130,13 +130,8 @@ static void conv2d_weight_chains(conv2d_weight_plan *p) {
 
 static void conv2d_weight(const conv2d_backward_weight_args *a, const job *j) {
     enum { STATE = 6144, TAPS = 2 * STATE / IMAGES, COPY = SCRATCH_FLOATS / IMAGES - STATE - TAPS };  /* vectors */
-    const conv2d_forward_args f = {
-        .channels = a->channels, .height = a->height, .width = a->width, .filters = a->filters,
-        .out_height = a->out_height, .out_width = a->out_width, .kernel = {a->kernel[0], a->kernel[1]},
-        .stride = {a->stride[0], a->stride[1]}, .dilation = {a->dilation[0], a->dilation[1]}, .groups = a->groups,
-        .padding = {a->padding[0], a->padding[1], a->padding[2], a->padding[3]}};
     conv2d_map m;
-    conv2d_forward_map(&m, &f);
+    conv2d_weight_map(&m, a);
     conv2d_weight_plan p = {.m = &m, .n = j->n, .x_stride = a->x.stride, .dy_stride = a->dy.stride,
                             .state = j->scratch, .tap = (int64_t *)(j->scratch + STATE * IMAGES),
                             .copy = j->scratch + (STATE + TAPS) * IMAGES};

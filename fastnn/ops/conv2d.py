@@ -6,6 +6,7 @@ import numpy as np
 from .. import backend
 from ..graph import Spec, op
 from . import _arguments as arguments
+from . import _regime
 from ._lowering import batch_norm_coefficients, classes_first, each_image, in_mode
 from ._window import batched, padded, taps, unbatched
 
@@ -72,6 +73,12 @@ def _(emit, x, weight, bias, out, *, stride, padding, dilation, groups, algorith
                  out_height=size[0] // 2, out_width=size[1] // 2, **POOL)
 
 
+@_conv2d.costs
+def _(x, weight, bias, out, *, stride, padding, dilation, groups, algorithm="auto"):
+    sizes = _sizes(None, x.shape, out.shape, weight.shape[2:], stride, padding, dilation, groups)
+    return _regime.forward_costs(sizes, algorithm == "auto" and _is_winograd(sizes, *out.shape[2:]))
+
+
 POOL = dict(kernel=(2, 2), stride=(2, 2), padding=(0, 0), dilation=(1, 1))       # the pooling that fusion brings here
 
 
@@ -102,6 +109,10 @@ def _is_one_block(sizes):
     area, channels = arguments.prod(sizes["kernel"]), sizes["channels"] // sizes["groups"]
     block = 256 if area == 1 else 32 if area <= 9 else 16 if area <= 25 else 8
     return (sizes["stride"], sizes["dilation"]) == ((1, 1), (1, 1)) and channels <= block
+
+
+def _turned(sizes):
+    return dict(sizes, channels=sizes["filters"], filters=sizes["channels"])
 
 
 def _is_pointwise(sizes):
@@ -153,6 +164,12 @@ def _(ddx, dy, weight, out, *, size, **attrs):
     return _conv2d(ddx, weight, None, **attrs), _conv2d_backward_weight(dy, ddx, kernel=tuple(weight.shape[2:]), **attrs)
 
 
+@_conv2d_backward_input.costs
+def _(dy, weight, out, *, size, stride, padding, dilation, groups, algorithm="auto"):
+    sizes = _sizes(None, out.shape, dy.shape, weight.shape[2:], stride, padding, dilation, groups)
+    return _regime.backward_input_costs(sizes, algorithm == "auto" and _is_winograd(_turned(sizes), *size))
+
+
 @_conv2d_backward_input.lower
 def _(emit, dy, weight, out, *, size, stride, padding, dilation, groups, algorithm="auto", residual=None, mask=None):
     emit_transposed(emit, out, dy, weight, stride, padding, dilation, groups, algorithm, residual=residual, mask=mask)
@@ -164,8 +181,7 @@ def emit_transposed(emit, dx, dy, weight, stride, padding, dilation, groups, alg
     sizes = _sizes(emit, dx, dy, weight.shape[2:], stride, padding, dilation, groups)
     scale, shift = batch_norm_coefficients(emit, *norm) if norm else (None, None)
     ends = dict(bias=bias, scale=scale, shift=shift, relu=relu)
-    turned = dict(sizes, channels=sizes["filters"], filters=sizes["channels"])
-    if algorithm == "auto" and _is_winograd(turned, sizes["height"], sizes["width"]):
+    if algorithm == "auto" and _is_winograd(_turned(sizes), sizes["height"], sizes["width"]):
         packed = _transformed(emit, weight, 1)
         for (dy, other, low), (dx,) in each_image(emit, (dy, residual, mask), (dx,)):
             _emit_winograd(emit, dx, dy, packed, tuple(2 - p for p in padding), residual=other, mask=low, **ends)
@@ -178,7 +194,7 @@ def _weight_spec(dy, x, *, kernel, stride, padding, dilation, groups, algorithm=
     return Spec((dy.shape[1], x.shape[1] // groups, *kernel), dy.dtype)
 
 
-@op("conv2d_backward_weight", shape=_weight_spec, mode="reduce", rows=2)
+@op("conv2d_backward_weight", shape=_weight_spec, mode="reduce", rows=2, few=True)
 def _conv2d_backward_weight(dy, x, *, kernel, stride, padding, dilation, groups, algorithm="auto"):
     n, filters, *out = dy.shape
     dweight = np.zeros((groups, filters // groups, x.shape[1] // groups, *kernel), dy.dtype)
@@ -193,14 +209,21 @@ def _(ddweight, dy, x, out, *, kernel, **attrs):
     return _conv2d(x, ddweight, None, **attrs), _conv2d_backward_input(dy, ddweight, size=tuple(x.shape[2:]), **attrs)
 
 
+@_conv2d_backward_weight.costs
+def _(dy, x, out, *, kernel, stride, padding, dilation, groups, algorithm="auto"):
+    sizes = _sizes(None, x.shape, dy.shape, kernel, stride, padding, dilation, groups)
+    return _regime.backward_weight_costs(sizes, algorithm == "auto" and _is_winograd(sizes, *dy.shape[2:], 1.12, 3))
+
+
 @_conv2d_backward_weight.lower
 def _(emit, dy, x, out, *, kernel, stride, padding, dilation, groups, algorithm="auto"):
     sizes, images = _sizes(emit, x, dy, kernel, stride, padding, dilation, groups), emit.shape(x)[0]
-    if algorithm == "auto" and images == 1 and _is_winograd(sizes, sizes["out_height"], sizes["out_width"], 1.12, 3):
+    alone = images == 1 and emit.lanes == 16              # few rows have the direct kernel alone
+    if algorithm == "auto" and alone and _is_winograd(sizes, sizes["out_height"], sizes["out_width"], 1.12, 3):
         for name in ("kernel", "stride", "dilation", "groups"):
             sizes.pop(name)
         return emit("winograd_backward_weight", dweight=out, dy=dy, x=x, **sizes)
-    if images == 1 and _is_pointwise(sizes):
+    if alone and _is_pointwise(sizes):
         pixels = sizes["height"] * sizes["width"]
         return emit("linear_backward_weight", dweight=out, dy=dy, x=x, positions=pixels, in_features=sizes["channels"],
                     out_features=sizes["filters"], dy_steps=(1, pixels), x_steps=(1, pixels))

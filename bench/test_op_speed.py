@@ -329,6 +329,17 @@ def test_cross_entropy(rows, engine, measure):
     measure(f"cross_entropy and gradient {rows}x1000", run, bytes=4 * 2 * rows * 1000)
 
 
+@engines(*[e for e in ENGINES if e in OURS])
+@pytest.mark.parametrize("rows, visible, hidden", [(10, 64, 256), pytest.param(100, 784, 256, marks=full)])
+def test_contrastive_divergence(rows, visible, hidden, engine, measure):
+    """Data of which a fifth is not 0; the products of a dense step are counted."""
+    rng = np.random.default_rng(0)
+    v, chains = (rng.random((rows, visible)) < 0.2).astype(np.float32), (rng.random((rows, hidden)) < 0.2).astype(np.float32)
+    weight, *biases = (0.1 * normal(rng, *shape) for shape in ((hidden, visible), (hidden,), (visible,)))
+    measure(f"contrastive_divergence {rows}x{visible}-{hidden}", lambda: F.contrastive_divergence(v, weight, *biases, chains, seed=1)[0],
+            flops=2 * 5 * rows * visible * hidden)
+
+
 # ---- optimizers over many parameters, the mini-batch's way in
 
 OPTIMIZERS = {"SGD": (dict(lr=1e-4), 3), "SGD momentum": (dict(lr=1e-4, momentum=0.9), 5), "Adam": (dict(lr=1e-4), 7),

@@ -202,16 +202,16 @@ random_window  y[c, p, q] = x[c] at row m + cos(t) v - sin(t) h, column k + sin(
             top = (k1 (height + 2 padding - out_height + 1) >> 24) - padding, left of k2 likewise. In float64; the four pixels' shares
             that are not 0 are added in row-major order and rounded once. sin and cos by their series (random_window.h).
 
-contrastive_divergence_chain  for each row, units being model of all rows, then data: data = sigmoid(weight v + hidden_bias); h = the
-            row of chains, of which there are chain_rows, else coins of data; k times: the visible mean = sigmoid(h weight +
-            visible_bias) (gaussian: without sigmoid), sample = its coins (gaussian: mean + randn), model = sigmoid(weight sample
-            + hidden_bias), h = its coins (keep 0: not the last time). states = h with chain_rows 0, else chains with its first
-            rows from h. Coin t (0: of data, 2 i + 1 and 2 i + 2 of step i) is bernoulli's with stream + 65536 t, randn likewise.
-            packed: linear_pack's. A product is one FMA chain from +0 over what is not 0, ascending, then the bias. At most
-            65536 units.
-contrastive_divergence_gradient  with the same units: dweight[h, i] = share (sum model[n, h] sample[n, i] - sum data[n, h] v[n, i]),
-            share = 1 / rows (of none: 1): one FMA chain from +0 over the rows of the first sum, then of the second, where sample or v is not
-            0. dhidden[h] = share * sum of (model - data), dvisible of (sample - v), rows ascending.
+contrastive_divergence_chain  for each row, units being model of all rows, then data: data = sigmoid(weight v + hidden_bias);
+            h = the row of chains, of which there are chain_rows, else coins of data; k times: the visible mean = sigmoid(h weight
+            + visible_bias) (gaussian: without sigmoid), sample = its coins (gaussian: mean + randn), model = sigmoid(weight
+            sample + hidden_bias), h = its coins (keep 0: not the last time). states = h with chain_rows 0, else chains with its
+            first rows from h. Coin t (0: of data, 2 i + 1 and 2 i + 2 of step i) is bernoulli's with stream + 65536 t, randn
+            likewise. packed: linear_pack's. A product is one FMA chain from +0 over what is not 0, ascending, then the bias. At
+            most 65536 units.
+contrastive_divergence_gradient  with the same units: dweight[h, i] = share (sum model[n, h] sample[n, i] - sum data[n, h]
+            v[n, i]), share = 1 / rows (of none: 1): one FMA chain from +0 over the rows of the first sum, then of the second,
+            where sample or v is not 0. dhidden[h] = share * sum of (model - data), dvisible of (sample - v), rows ascending.
 
 sgd         g += weight_decay w; v = first ? g : momentum v + (1 - dampening) g (v kept where velocity is not NULL);
             w -= lr (nesterov ? g + momentum v : v).                                            (PyTorch's SGD)

@@ -464,7 +464,7 @@ class Module(Trainable, ByHand):
                     lock.release_read()
         arrays = input_arrays(self, x)
         executable, n = self.executable("predict", self.predict_body, arrays, False)
-        simple = len(arrays) == 1 and len(executable.names) == 1 and executable.graph.rows is None and \
+        simple = len(arrays) == 1 and len(executable.names) == 1 and executable.graph.rows is None and not executable.slots and \
             tuple(executable.graph.inputs[0].shape[1:]) == arrays[0].shape[1:]
         lock = self._lock()
         if simple and self.__dict__.get("_byte_scale") is None and not CHECK_TRACE:

@@ -483,8 +483,8 @@ cdef class Binding:
             a.in_run = 0
 
     def run_steps(self, int64_t segment, int64_t n, tuple inputs not None, slots not None):
-        """run, once for each row of the last input, int64 (k, n): which rows of the other inputs count; with row i of `slots`, the
-        user slots of k steps. For programs without outputs."""
+        """run, once for each row of the last input, int64 (k, n): which rows of the other inputs count; with row i of `slots`,
+        the user slots of k steps. For programs without outputs."""
         cdef fastnn_program *p = self.program.p
         cdef fastnn_arena *a
         cdef Py_buffer words, views[MAX_VIEWS]

@@ -700,7 +700,7 @@ def estimate(step, lanes):
         return 36 * 16 * f["filters"] * f["channels"]
     if step.kernel.startswith("linear_") and "positions" in f:
         return 2 * images * f["positions"] * f["in_features"] * f["out_features"]
-    if step.kernel.startswith("contrastive_divergence_"):       # a third is not dark; few rows cost less than weights on two cores
+    if step.kernel.startswith("contrastive_divergence_"):       # a third is not dark; and weights had better stay on a core
         return 64 * f["hidden"] * f["visible"] * (f["k"] + 1 if "k" in f else 2) // 3
     if "hidden" in f and isinstance(f["steps"], int):
         weights = sum(f[name].size // 4 for name in ("packed_ih", "packed_hh") if f.get(name))

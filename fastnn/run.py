@@ -100,9 +100,11 @@ class Executable:
             for index, some in zip(indexes, numbers):
                 self.results(inputs, n, some, index)
             return
-        binding.run_steps(1, n, (*inputs, indexes), b"".join([self.slot_values(some) or b"" for some in numbers]))
-        for storage in self.written:
-            storage.bump()
+        try:
+            binding.run_steps(1, n, (*inputs, indexes), b"".join([self.slot_values(some) or b"" for some in numbers]))
+        finally:                                    # some steps may have been made
+            for storage in self.written:
+                storage.bump()
 
     def quick_for(self, n):
         """(what runs n rows in one call, the outputs' shapes), or (None, None) where it takes more than a call."""

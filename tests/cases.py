@@ -324,10 +324,9 @@ case("bernoulli-wide", F.bernoulli, rows(3, 37), seed=(1 << 40) + 17, step=2, bi
 case("bernoulli-folded", lambda x: F.bernoulli(x.reshape(-1, 5), seed=3, step=4), rows(3, 5), bits=True, gradient=False)
 for _id, _v, _h, _a in (("one", 5, 3, {}), ("wide", 70, 150, dict(k=2)), ("gaussian", 17, 40, dict(k=3, visible="gaussian"))):
     _w = weight(_h, _v), weight(_h), weight(_v)
-    case(f"contrastive_divergence-{_id}", lambda v, *p, _a=_a: F.contrastive_divergence(v, *p, seed=3, step=4, **_a), rows(_v), *_w,
-         gradient=False, special=False)
-    case(f"contrastive_divergence-chains-{_id}", lambda v, *p, _a=_a: F.contrastive_divergence(v, *p, seed=3, step=4, **_a), rows(_v),
-         *_w, weight(40, _h), gradient=False, special=False)
+    _a = dict(seed=3, step=4, gradient=False, special=False, **_a)
+    case(f"contrastive_divergence-{_id}", F.contrastive_divergence, rows(_v), *_w, **_a)
+    case(f"contrastive_divergence-chains-{_id}", F.contrastive_divergence, rows(_v), *_w, weight(40, _h), **_a)
 case("dropout-folded", lambda x: F.dropout(x.reshape(-1, 5), 0.3, seed=3, step=4), rows(3, 5))
 
 # ---- layer norm

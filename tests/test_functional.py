@@ -300,6 +300,13 @@ ERRORS = [
     (lambda: F.embedding(np.array([1 << 40]), np.ones((3, 2))), IndexError, r"x\[0\] is 1099511627776, "),
     (lambda: F.embedding(np.array([0.5, np.nan]), np.ones((3, 2))), IndexError, r"x\[0\] is 0.5, "),
     (lambda: F.embedding(np.array([1, np.nan]), np.ones((3, 2))), IndexError, r"x\[1\] is nan, "),
+    (lambda: CD(A[0, 0, 0], np.ones((3, 8))), ValueError, r"contrastive_divergence: v must have shape \(N, 8\), .* \(8,\)"),
+    (lambda: CD(A[0, 0], np.ones((3, 7))), ValueError, r"v must have shape \(8, 7\), n_visible numbers a row, it has shape \(8, 8\)"),
+    (lambda: CD(A[0, 0], np.ones((3, 8)), k=0), ValueError, "contrastive_divergence: k must be at least 1, it is 0"),
+    (lambda: CD(A[0, 0], np.ones((3, 8)), visible="grey"), ValueError, "visible must be .*, got 'grey'"),
+    (lambda: CD(A[0, 0], np.ones((3, 8)), chains=np.ones((8, 4))), ValueError, r"chains must have shape \(8, 3\)"),
+    (lambda: CD(A[0, 0], np.ones((1 << 17, 1))), ValueError, "at most 65536 units of a kind"),
+    (lambda: F.contrastive_divergence(A[0, 0], np.ones((3, 8)), None, np.ones(8)), TypeError, "hidden_bias is None, an array is expected"),
     (lambda: F.embedding([0], np.ones(3)), ValueError, r"embedding: weight must have shape \(num_embeddings, embedding_dim\)"),
     (lambda: F.embedding([0], np.ones((3, 2)), padding_idx=3), ValueError, "embedding: padding_idx 3 is no row of a table of 3"),
     (lambda: F.embedding_backward(np.ones((2, 3)), [0, 1], np.ones((3, 2))), ValueError, r"grad_output must have shape \(2, 2\)"),
@@ -332,6 +339,10 @@ ERRORS = [
     (lambda: F.relu("text"), TypeError, "relu: x has dtype"),
     (lambda: F.relu_backward(A, A[0]), ValueError, "relu_backward: grad_output"),
 ]
+
+
+def CD(v, weight, **arguments):
+    return F.contrastive_divergence(v, weight, np.ones(weight.shape[0]), np.ones(weight.shape[1]), **arguments)
 
 
 @pytest.mark.parametrize("call, error, message", ERRORS)

@@ -351,6 +351,15 @@ def test_formulas(name, rows):
         close(dx, numeric_gradient(lambda v: (theirs(v) * dy).sum(), wide), rtol=2e-3, atol=2e-3)
 
 
+def test_predictions_that_draw():
+    """A forward with random numbers of its own: the same for the same seed, whatever the batch, until a step is made."""
+    nn.manual_seed(3)
+    model, x = Function(lambda self, v: F.bernoulli(F.sigmoid(v))), np.zeros((40, 4), np.float32)
+    drawn = model.predict_on_batch(x)
+    assert set(np.unique(drawn)) == {0, 1}
+    assert np.array_equal(model.predict_on_batch(x), drawn) and np.array_equal(model.predict_on_batch(x[:7]), drawn[:7])
+
+
 def test_numpy_functions_of_values():
     close(Function(lambda self, x: np.float32(2) * x + np.ones((1, 4)) * x)(X), 3 * X)
     close(Function(lambda self, x: np.exp(x) - np.maximum(x, 0.5) / np.sqrt(np.square(x) + 1))(X),

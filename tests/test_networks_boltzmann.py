@@ -90,6 +90,23 @@ def test_a_step_is_the_contrast_of_its_statistics():
         np.testing.assert_allclose(after - before[name], 0.5 * expected[name], rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("settings", [dict(), dict(persistent=True, k=2), dict(momentum=0.5, weight_decay=1e-3),
+                                      dict(persistent=True, epochs=3, shuffle=False)])
+def test_many_steps_in_one_call_are_the_steps_one_by_one(settings):
+    """A callback that looks at batches has every step made by itself; the last batch is ragged."""
+    x, fitted = RNG.random((1003, 6)).astype(np.float32), []
+    for watched in (False, True):
+        nn.manual_seed(5)
+        rbm, seen = RBM(6, 9), []
+        callbacks = [nn.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: seen.append(batch))] if watched else []
+        history = rbm.fit(x, batch_size=10, verbose=0, callbacks=callbacks, **{"epochs": 2, **settings})
+        fitted.append((rbm.state_dict(), history.history, rbm._random))
+        assert len(seen) == (101 * len(history.epoch) if watched else 0)
+    (a, *others), (b, *expected) = fitted
+    assert others == expected and all(np.array_equal(a[name], b[name]) for name in b)
+    assert not np.array_equal(a["weight"], RBM(6, 9).weight.data)
+
+
 def exact_gradient(rbm, x):
     """Of the mean log-likelihood for the weight, by enumeration."""
     w, c, _ = parts(rbm)

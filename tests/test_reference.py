@@ -9,6 +9,7 @@ import pytest
 
 import fastnn.functional as F
 from fastnn import graph
+from fastnn.ops.randn_like import quantile
 
 RNG = np.random.default_rng(7)
 
@@ -541,6 +542,12 @@ case("batch_norm-eval", lambda x, w, b: F.batch_norm(x, _mean, _variance, w, b),
 case("dropout", lambda x: F.dropout(x, 0.4, seed=5, step=9), lambda x: x * naive_dropout_mask(x.shape, 0.4, 5, 9), normal(3, 7))
 case("bernoulli", lambda x: F.bernoulli(x, seed=5, step=9), lambda x: naive_uniforms(x.shape, 5, 9) < x, RNG.random((3, 7)),
      gradient=False)
+for _visible, _chains in (("binary", 3), ("gaussian", 2), ("binary", 5)):              # chains: fewer, as many, more than rows
+    for _i in range(4):
+        case(f"contrastive_divergence-{_visible}-{_chains}-{_i}",
+             lambda *arrays, _v=_visible, _i=_i: F.contrastive_divergence(*arrays, 2, _v, seed=5, step=9)[_i],
+             lambda *arrays, _v=_visible, _i=_i: naive_contrast(*arrays, _v)[_i],
+             RNG.random((4, 6)), normal(5, 6), normal(5), normal(6), RNG.integers(0, 2, (_chains, 5)).astype(float), gradient=False)
 
 
 def naive_philox(counter, key):
@@ -564,6 +571,31 @@ def naive_uniforms(shape, seed, step, stream=0):
 
 def naive_dropout_mask(shape, p, seed, step):
     return (naive_uniforms(shape, seed, step) >= p) / (1 - p)
+
+
+def naive_contrast(v, weight, hidden_bias, visible_bias, chains, visible):
+    """Two steps of contrastive divergence: -> gradients of the weight and the biases, the chains' states."""
+    def coins(mean, number):
+        return (naive_uniforms(mean.shape, 5, 9, number << 16) < mean).astype(float)
+
+    def mean(rows, matrix, bias, squash=True):
+        totals = [[sum(a * w for a, w in zip(row, column)) + b for column, b in zip(matrix, bias)] for row in rows]
+        return np.array([[1 / (1 + math.exp(-t)) if squash else t for t in row] for row in totals])
+
+    data = mean(v, weight, hidden_bias)
+    h = coins(data, 0)
+    h[:len(chains)] = chains[:len(v)]
+    for number in (1, 3):
+        sample = mean(h, weight.T, visible_bias, visible == "binary")
+        noise = naive_uniforms(sample.shape, 5, 9, number << 16)
+        sample = (noise < sample).astype(float) if visible == "binary" else sample + quantile(noise + 2.0 ** -25)
+        model = mean(sample, weight, hidden_bias)
+        h = coins(model, number + 1)
+    pairs = [[sum(m[j] * s[i] - d[j] * x[i] for m, s, d, x in zip(model, sample, data, v)) / len(v) for i in range(v.shape[1])]
+             for j in range(len(weight))]
+    states = chains.copy()
+    states[:len(v)] = h[:len(chains)]
+    return np.array(pairs), (model - data).sum(0) / len(v), (sample - v).sum(0) / len(v), states
 
 
 # ---- the tests over the cases
@@ -714,7 +746,6 @@ def test_batch_norm_update(momentum):
 def test_noise_is_the_normal_quantile_of_uniform_numbers():
     from statistics import NormalDist
 
-    from fastnn.ops.randn_like import quantile
     expected = np.vectorize(NormalDist().inv_cdf)(naive_uniforms((3, 7), 5, 9) + 2.0 ** -25)
     np.testing.assert_allclose(F.randn_like(np.zeros((3, 7)), seed=5, step=9), expected, rtol=1e-6)
     u = (np.append([0, 1, 2, 7, 55, 10 ** 3, 113000, 114000, 10 ** 5], np.linspace(2 ** 17, 2 ** 23, 99).round()) + 0.5) * 2.0 ** -24

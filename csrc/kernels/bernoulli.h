@@ -2,7 +2,6 @@
 #include "philox.h"
 
 static void K(bernoulli)(const bernoulli_args *a, const job *j) {
-    const vf one = vf_set1(1.0f), zero = vf_set1(0.0f), unit = vf_set1(0x1p-24f);
     uint32_t word[64];
     slice s = slice_of(j, a->count, 64);
     for (int64_t i = s.begin; i < s.end; i += 64 / LANES) {
@@ -10,9 +9,7 @@ static void K(bernoulli)(const bernoulli_args *a, const job *j) {
         float *y = a->y.p + j->group * a->y.stride + i * LANES;
         int64_t left = smaller(64, (s.end - i) * LANES);
         philox_strip(word, (philox_key){a->seed, a->step, a->stream}, LANES, j->group * LANES, i);
-        for (int64_t l = 0; l < left; l += VF) {
-            vf p = vf_load_run(x + l, left - l), u = __builtin_convertvector(philox_whole(word + l), vf) * unit;
-            vf_store_run(y + l, vf_select((vi)(p != p), p, vf_select((vi)(u < p), one, zero)), left - l);
-        }
+        for (int64_t l = 0; l < left; l += VF)
+            vf_store_run(y + l, philox_coin(vf_load_run(x + l, left - l), word + l), left - l);
     }
 }

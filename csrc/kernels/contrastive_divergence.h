@@ -18,16 +18,21 @@ typedef struct { const float *w; int64_t block, row, columns; } sparse_matrix;
 
 /* y = the sum over a list of value * row of m, columns [first, first + vectors x VF), + bias; full: all of them are there. */
 static inline __attribute__((always_inline))
-void sparse_sums(float *y, const sparse_row *list, const sparse_matrix *m, int64_t first, const float *bias, const int vectors, const int full) {
+void sparse_sums(float *y, const sparse_row *list, const sparse_matrix *m, int64_t first, const float *bias, const int vectors,
+                 const int full) {
     const sparse_row x = *list;
     const int64_t row = m->row, rest = m->columns - first;
     const float *w[4];
     vf sum[4];
-    UNROLL for (int v = 0; v < vectors; v++) w[v] = m->w + (first + v * VF) / 16 * m->block + (first + v * VF) % 16, sum[v] = vf_set1(0);
+    UNROLL for (int v = 0; v < vectors; v++) {
+        w[v] = m->w + (first + v * VF) / 16 * m->block + (first + v * VF) % 16;
+        sum[v] = vf_set1(0);
+    }
     for (int64_t n = 0; n < x.count; n++) {
         const vf a = vf_set1(x.value[n]);
         const int64_t at = x.place[n] * row;
-        UNROLL for (int v = 0; v < vectors; v++) sum[v] = vf_fma(a, full ? vf_load(w[v] + at) : vf_load_run(w[v] + at, rest), sum[v]);
+        UNROLL for (int v = 0; v < vectors; v++)
+            sum[v] = vf_fma(a, full ? vf_load(w[v] + at) : vf_load_run(w[v] + at, rest), sum[v]);
     }
     UNROLL for (int v = 0; v < vectors; v++) {
         const int64_t left = m->columns - first - v * VF;
@@ -58,9 +63,7 @@ static void sample_run(float *y, const float *mean, int64_t count, int gaussian,
         for (int64_t l = 0; l < smaller(64, count - i); l += VF) {
             const int64_t left = count - i - l;
             const vf p = vf_load_run(mean + i + l, left);
-            const vf u = __builtin_convertvector(philox_whole(word + l), vf) * 0x1p-24f;
-            const vf coin = vf_select((vi)(p != p), p, vf_select((vi)(u < p), vf_set1(1), vf_set1(0)));
-            vf_store_run(y + i + l, gaussian ? p + randn_quantile(philox_whole(word + l)) : coin, left);
+            vf_store_run(y + i + l, gaussian ? p + randn_quantile(philox_whole(word + l)) : philox_coin(p, word + l), left);
         }
     }
 }
@@ -134,12 +137,14 @@ static void K(contrastive_divergence_chain)(const contrastive_divergence_chain_a
                         .place = (int32_t *)j->scratch, .value = j->scratch + most * units};
         chain_run(&c);
     }
-    const int64_t rest = (a->chain_rows - a->rows) * a->hidden, done = a->rows * a->hidden;
-    if (j->part == 0 && rest > 0) __builtin_memcpy((float *)a->states + done, (const float *)a->chains + done, (size_t)rest * 4);
+    const int64_t done = a->rows * a->hidden, rest = a->chain_rows * a->hidden - done;      /* states that no row moves */
+    if (j->part == 0 && rest > 0)
+        __builtin_memcpy((float *)a->states + done, (const float *)a->chains + done, (size_t)rest * 4);
 }
 
 /* y[i] = the sum over rows of model[n, i] - data[n, i], columns [s), times share. */
-static void contrast_bias(float *y, const float *model, const float *data, int64_t rows, int64_t columns, slice s, float share) {
+static void contrast_bias(float *y, const float *model, const float *data, int64_t rows, int64_t columns, slice s,
+                          float share) {
     for (int64_t i = s.begin; i < s.end; i += VF) {
         const int64_t left = s.end - i;
         vf sum = vf_set1(0);
@@ -155,11 +160,13 @@ enum { COLUMNS = 16, TERMS = 32, TILE = VF_REGISTERS / 2 * VF };         /* visi
 typedef struct { float factor[TERMS * COLUMNS]; uint32_t some[COLUMNS]; } contrast_terms;
 
 /* The terms [first, end) of `columns` visible units from the i-th on: the samples, then what the data takes away. */
-static void contrast_take(contrast_terms *c, const contrastive_divergence_gradient_args *a, int64_t i, int64_t columns, int64_t first, int64_t end) {
+static void contrast_take(contrast_terms *c, const contrastive_divergence_gradient_args *a, int64_t i, int64_t columns,
+                          int64_t first, int64_t end) {
+    const float *sample = a->sample, *v = a->v;
     for (int64_t k = 0; k < columns; k += VF) {
         vi some = (vi){0};
         for (int64_t t = first; t < end; t++) {
-            const float *x = t < a->rows ? (const float *)a->sample + t * a->visible : (const float *)a->v + (t - a->rows) * a->visible;
+            const float *x = t < a->rows ? sample + t * a->visible : v + (t - a->rows) * a->visible;
             const vf value = vf_load_run(x + i + k, columns - k), factor = t < a->rows ? value : -value;
             some |= (vi)(value != 0) & (int32_t)(1u << (t - first));
             vf_store(c->factor + (t - first) * COLUMNS + k, factor);
@@ -168,11 +175,11 @@ static void contrast_take(contrast_terms *c, const contrastive_divergence_gradie
     }
 }
 
-/* t[i][h] = share (t[i][h] + the sum over terms of column i of factor * units[term][h]), TILE hidden units h; add 0: t is not read;
-   full: all units are there, else `left`. */
+/* y[i][h] = share (y[i][h] + the sum over terms of column i of factor * units[term][h]), TILE hidden units h; add 0: y is not
+   read; full: all units are there, else `left`. */
 static inline __attribute__((always_inline))
-void contrast_sums(float *y, const contrast_terms *c, int64_t columns, const float *units, int64_t step, int64_t left, int add, float share,
-                  const int full) {
+void contrast_sums(float *y, const contrast_terms *c, int64_t columns, const float *units, int64_t step, int64_t left, int add,
+                   float share, const int full) {
     for (int64_t i = 0; i < columns; i++, y += TILE) {
         vf sum[TILE / VF];
         UNROLL for (int v = 0; v < TILE / VF; v++) sum[v] = vf_set1(0);
@@ -203,7 +210,8 @@ static void contrast_turn(float *dweight, int64_t step, const float *t, int64_t 
 }
 
 /* dweight of `columns` visible units from the i-th on. */
-static void contrast_columns(const contrastive_divergence_gradient_args *a, int64_t i, int64_t columns, float share, float *scratch) {
+static void contrast_columns(const contrastive_divergence_gradient_args *a, int64_t i, int64_t columns, float share,
+                             float *scratch) {
     contrast_terms c;
     const float *units = a->units;
     for (int64_t h = 0; h < a->hidden; h += TILE) {
@@ -212,7 +220,8 @@ static void contrast_columns(const contrastive_divergence_gradient_args *a, int6
         for (int64_t first = 0; first < 2 * a->rows; first += TERMS) {
             const float *from = units + first * a->hidden + h;
             const float some = first + TERMS < 2 * a->rows ? 1 : share;
-            if (h == 0 || 2 * a->rows > TERMS) contrast_take(&c, a, i, columns, first, smaller(first + TERMS, 2 * a->rows));
+            if (h == 0 || 2 * a->rows > TERMS)            /* else they are still there */
+                contrast_take(&c, a, i, columns, first, smaller(first + TERMS, 2 * a->rows));
             if (left >= TILE) contrast_sums(scratch, &c, columns, from, a->hidden, left, first > 0, some, 1);
             else contrast_sums(scratch, &c, columns, from, a->hidden, left, first > 0, some, 0);
         }

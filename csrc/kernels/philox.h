@@ -36,6 +36,12 @@ void philox(philox_words *w, philox_key k, int64_t image, int image_step, int64_
 /* a word as an integer of 24 bits, k; the uniform number is k * 2^-24 */
 static inline vi philox_whole(const uint32_t *word) { return (vi)(*(const words *)word >> 8); }
 
+/* ones with the probabilities p, by these words; NaN stays */
+static inline vf philox_coin(vf p, const uint32_t *word) {
+    const vf u = __builtin_convertvector(philox_whole(word), vf) * vf_set1(0x1p-24f);
+    return vf_select((vi)(p != p), p, vf_select((vi)(u < p), vf_set1(1), vf_set1(0)));
+}
+
 /* the words of 64 floats in the order of memory. lanes 16: features feature .. feature + 3 of 16 images; 1: features feature ..
    feature + 63 of one. feature is a multiple of 4. */
 static inline __attribute__((always_inline))

@@ -136,7 +136,7 @@ static inline const tile_shape *tile_for(const tile_shape *shape, int64_t p) {
     return p < shape->p ? tile_shorter(shape, p) : shape;
 }
 
-/* The shape whose tiles, the last of each run aside, compute f x p sums soonest; unit 4: p in fours, the last tile as the others. */
+/* The shape whose tiles, the last of each run aside, compute f x p sums soonest; unit 4: p in fours, the last tile like all. */
 static inline const tile_shape *tile_choose(int mode, int64_t f, int64_t p, int unit) {
     const tile_shape *best = tile_shapes;
     int64_t best_cost = INT64_MAX;

@@ -8,8 +8,8 @@ class Step:
     """Steps of `model` by `formula`(*input values) -> ({name: value} to be returned, what to descend: a loss, a scalar value,
     or gradients [(parameter, value)]; and maybe {Buffer: the value that it gets}).
 
-    step(*arrays), each with one row an example -> {name: array}; index: the rows of the arrays that count (all where None). Raises
-    what the model's graph raises; nothing moves then."""
+    step(*arrays), each with one row an example -> {name: array}; index: the rows of the arrays that count (all where None).
+    Raises what the model's graph raises; nothing moves then."""
 
     def __init__(self, model, optimizer, formula):
         self.model, self.optimizer, self.formula, self.moved = model, optimizer, formula, []
@@ -34,16 +34,18 @@ class Step:
         return dict(zip(self.executable.names, results))
 
     def many(self, *arrays, indexes):
-        """The steps of all rows of `indexes` (k, rows), one after another, where the formula returns nothing: in one call of the
-        core."""
+        """step(*arrays, index=i) for each row i of `indexes` (k, rows), where the formula returns nothing: in one call of the
+        core where the optimizer's numbers stay as they are."""
+        if not self.optimizer.steady():
+            for index in indexes:
+                self(*arrays, index=index)
+            return
         self._prepare(arrays, indexes[0])
         with self.model._lock():
-            numbers, steady = [], self.optimizer.steady()
-            for i in range(len(indexes)):
-                settings = settings if i and steady else self.optimizer.slot_values(self.moved)
-                numbers.append({**settings, **self.model.numbers(advance=True)})
-                self.optimizer.advance(self.moved)
+            settings = self.optimizer.slot_values(self.moved)
+            numbers = [{**settings, **self.model.numbers(advance=True)} for _ in indexes]
             self.executable.results_of_steps(arrays, indexes, numbers)
+            self.optimizer.advance(self.moved)
 
     def _prepare(self, arrays, index):
         """Makes the executable for these rows where there is none, or the model has changed."""
@@ -54,7 +56,7 @@ class Step:
             self.fingerprint = fingerprint
 
 
-SOME = 32                                   # steps in one call
+SOME = 32                                   # steps in one call of `many`
 
 
 def learn(model, rows, step, *, batch_size, epochs, verbose="auto", callbacks=None, shuffle=True, after=None, many=None):
@@ -70,18 +72,15 @@ def learn(model, rows, step, *, batch_size, epochs, verbose="auto", callbacks=No
 
         def means():
             return {name: total / seen for name, total in sums.items()}
-        done = 0
-        if many is not None and calls.on_train_batch_begin is calls.on_train_batch_end is None:
-            whole = order[:rows // batch_size * batch_size].reshape(-1, batch_size)
-            for done in range(0, len(whole), SOME):
-                many(whole[done:done + SOME])
-                progress.update(min(done + SOME, len(whole)), means)
-                if model.stop_training == "now":
-                    return {**means(), **(after() if after is not None else {})}
-            done = len(whole)
-        for i, start in list(enumerate(starts))[done:]:
+        watched = calls.on_train_batch_begin is not None or calls.on_train_batch_end is not None
+        done = 0 if many is None or watched else rows // batch_size                 # batches that `many` makes
+        whole = order[:done * batch_size].reshape(done, batch_size)
+        for i in range(0, done, SOME):
+            many(whole[i:i + SOME])
+            progress.update(min(i + SOME, done), means)
+        for i in range(done, len(starts)):
             calls.call("on_train_batch_begin", i, {})
-            index = order[start:start + batch_size]
+            index = order[starts[i]:starts[i] + batch_size]
             for name, value in (step(index) or {}).items():
                 sums[name] = sums.get(name, 0.0) + float(value) * len(index)
             seen += len(index)

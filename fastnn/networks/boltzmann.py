@@ -37,8 +37,8 @@ class _Machine(Module):
     def _optimizer(self, learning_rate, momentum, weight_decay):
         """SGD whose decay spares the biases; kept for callbacks that ask for `optimizer`."""
         biases = [p for p in self.parameters() if p is not self.weight]
-        groups = [{"params": [self.weight], "weight_decay": weight_decay}, {"params": biases}] if weight_decay else self.parameters()
-        self.__dict__["_learner"] = SGD(groups, lr=learning_rate, momentum=momentum)
+        groups = [{"params": [self.weight], "weight_decay": weight_decay}, {"params": biases}]
+        self.__dict__["_learner"] = SGD(groups if weight_decay else self.parameters(), lr=learning_rate, momentum=momentum)
         return self._learner
 
     @property
@@ -110,21 +110,21 @@ class RBM(_Machine):
         return mean, v, activation
 
     def _contrast(self, k, chains=None):
-        """The formula of a step: the samples go on from the chains given (a Buffer of hidden states), else from the data. What it
-        descends is the gradient of the mean free energy of the data less that of the samples: the samples' statistics less the
-        data's."""
+        """The formula of a step: the samples go on from the chains given (a Buffer of hidden states), else from the data. What
+        it descends is the gradient of the mean free energy of the data less that of the samples: the samples' statistics less
+        the data's."""
         def formula(v):
-            *gradients, states = F.contrastive_divergence(v, self.weight, self.hidden_bias, self.visible_bias, chains, k, self.visible)
-            moved = {} if chains is None else {chains: states}
-            return {}, list(zip((self.weight, self.hidden_bias, self.visible_bias), gradients)), moved
+            moved = self.weight, self.hidden_bias, self.visible_bias
+            *gradients, states = F.contrastive_divergence(v, *moved, chains, k, self.visible)
+            return {}, list(zip(moved, gradients)), {} if chains is None else {chains: states}
         return formula
 
     # -- learning
 
     def fit(self, x, batch_size=64, epochs=10, learning_rate=0.1, k=1, persistent=False, momentum=0.0, weight_decay=0.0,
             verbose="auto", callbacks=None, shuffle=True):
-        """Contrastive divergence -> History: "reconstruction_error", after each epoch the mean square between data (the first 100
-        rows) and what `reconstruct` makes of it.
+        """Contrastive divergence -> History: "reconstruction_error", after each epoch the mean square between data (the first
+        100 rows) and what `reconstruct` makes of it.
 
         x: (N, ...) with n_visible numbers a row. k=1: Gibbs steps a sample. persistent=True: as many chains as batch_size go on
         from step to step (Tieleman 2008), in place of chains from the data. weight_decay: of the weights alone. The random
@@ -137,9 +137,11 @@ class RBM(_Machine):
             raise ValueError("RBM.fit: x has no rows")
         chains = Buffer(np.zeros((min(batch_size, len(x)), self.n_hidden)), "chains", str(self.dtype())) if persistent else None
         step, some = Step(self, self._optimizer(learning_rate, momentum, weight_decay), self._contrast(k, chains)), x[:100]
-        return learn(self, len(x), lambda index: step(x, index=index), many=lambda indexes: step.many(x, indexes=indexes), batch_size=batch_size, epochs=epochs, verbose=verbose,
-                     callbacks=callbacks, shuffle=shuffle,
-                     after=lambda: {"reconstruction_error": float(np.mean((some - self.reconstruct(some)) ** 2))})
+
+        def after():
+            return {"reconstruction_error": float(np.mean((some - self.reconstruct(some)) ** 2))}
+        return learn(self, len(x), lambda index: step(x, index=index), batch_size=batch_size, epochs=epochs, verbose=verbose,
+                     callbacks=callbacks, shuffle=shuffle, after=after, many=lambda indexes: step.many(x, indexes=indexes))
 
     # -- what it has learned
 

@@ -50,23 +50,25 @@ def _winograd_costs(sizes):
     return one, 15 * one
 
 
+def _direct_costs(sizes, axis, size, channels, filters, packed):
+    groups = sizes["groups"]
+    axes = [axis(*of) for of in zip(size, sizes["kernel"], sizes["stride"], sizes["dilation"])]
+    return _map_costs(_grids(*axes), channels // groups, filters // groups, groups, packed, _memory(sizes))
+
+
 def forward_costs(sizes, winograd):
     """sizes: the fields that the kernels share (conv2d._sizes)."""
     if winograd:
         return _winograd_costs(sizes)
-    groups, out = sizes["groups"], (sizes["out_height"], sizes["out_width"])
-    axes = [_forward_axis(*of) for of in zip(out, sizes["kernel"], sizes["stride"], sizes["dilation"])]
-    return _map_costs(_grids(*axes), sizes["channels"] // groups, sizes["filters"] // groups, groups, True,
-                      _memory(sizes))
+    out = sizes["out_height"], sizes["out_width"]
+    return _direct_costs(sizes, _forward_axis, out, sizes["channels"], sizes["filters"], True)
 
 
 def backward_input_costs(sizes, winograd):
     if winograd:
         return _winograd_costs(sizes)
-    groups, size = sizes["groups"], (sizes["height"], sizes["width"])
-    axes = [_backward_axis(*of) for of in zip(size, sizes["kernel"], sizes["stride"], sizes["dilation"])]
-    return _map_costs(_grids(*axes), sizes["filters"] // groups, sizes["channels"] // groups, groups, False,
-                      _memory(sizes))
+    size = sizes["height"], sizes["width"]
+    return _direct_costs(sizes, _backward_axis, size, sizes["filters"], sizes["channels"], False)
 
 
 def backward_weight_costs(sizes, winograd):

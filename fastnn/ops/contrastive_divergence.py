@@ -59,31 +59,38 @@ def _(dys, *inputs, **attrs):
 def _(emit, v, weight, hidden_bias, visible_bias, chains, seed, step, out, *, k, gaussian, stream, images):
     (n, visible), hidden = v.shape, weight.shape[0]
     sizes = dict(rows=n, visible=visible, hidden=hidden)
-    units, sample, h = (emit.plain(shape) for shape in ((n * 2, hidden), (n, visible), (n, hidden)))    # units: model's rows, then data's
+    units, sample, h = (emit.plain(shape) for shape in ((n * 2, hidden), (n, visible), (n, hidden)))    # units: model, then data
     turned, = emit.once("linear_pack", {"weight": weight}, {"packed": -(-hidden // 16) * visible * 16}, in_features=visible,
                         out_features=hidden)
-    emit("contrastive_divergence_chain", units=units, sample=sample, h=h, states=out[3], v=v, chains=chains, weight=weight, packed=turned,
-         hidden_bias=hidden_bias, visible_bias=visible_bias, k=k, gaussian=int(gaussian), keep=int(emit.wanted(out[3])),
-         chain_rows=0 if chains is None else chains.shape[0], seed=seed, step=step, stream=stream, **sizes)
-    emit("contrastive_divergence_gradient", dweight=out[0], dhidden=out[1], dvisible=out[2], units=units, sample=sample, v=v, **sizes)
+    emit("contrastive_divergence_chain", units=units, sample=sample, h=h, states=out[3], v=v, chains=chains, weight=weight,
+         packed=turned, hidden_bias=hidden_bias, visible_bias=visible_bias, k=k, gaussian=int(gaussian),
+         keep=int(emit.wanted(out[3])), chain_rows=0 if chains is None else chains.shape[0], seed=seed, step=step,
+         stream=stream, **sizes)
+    emit("contrastive_divergence_gradient", dweight=out[0], dhidden=out[1], dvisible=out[2], units=units, sample=sample, v=v,
+         **sizes)
 
 
 def contrastive_divergence(v, weight, hidden_bias, visible_bias, chains=None, k=1, visible="binary", *, seed=None, step=None):
     """One estimate of a restricted Boltzmann machine's gradient by contrastive divergence of k steps.
 
-    v (N, n_visible) data; weight (n_hidden, n_visible), hidden_bias (n_hidden,), visible_bias (n_visible,). chains (M, n_hidden):
-    hidden states, of which the first N go on, in place of samples given v (persistent contrastive divergence).
+    v (N, n_visible) data; weight (n_hidden, n_visible), hidden_bias (n_hidden,), visible_bias (n_visible,). chains (M,
+    n_hidden): hidden states, of which the first N go on, in place of samples given v (persistent contrastive divergence).
     visible: "binary" or "gaussian" (unit variance). seed, step: as bernoulli's.
     Returns (weight's gradient, hidden_bias's, visible_bias's, to be descended; the hidden states that the chains have reached,
     of chains' shape, (N, n_hidden) without). There is no gradient through it. Weights must be finite.
     Raises ValueError where shapes do not fit, for k below 1, another `visible`, and more than 65,536 units of a kind."""
     v, weight, hidden_bias, visible_bias, chains = arguments.floats(
         "contrastive_divergence", v=v, weight=weight, hidden_bias=hidden_bias, visible_bias=visible_bias, chains=chains)
+    for name, x in dict(v=v, weight=weight, hidden_bias=hidden_bias, visible_bias=visible_bias).items():
+        if x is None:
+            raise TypeError(f"contrastive_divergence: {name} is None, an array is expected")
     arguments.check_ndim("contrastive_divergence", "weight", weight, (2,), "(n_hidden, n_visible)")
     hidden, units = weight.shape
+    arguments.check_ndim("contrastive_divergence", "v", v, (2,), f"(N, {units}), n_visible numbers a row")
     if max(hidden, units) > MOST:
-        raise ValueError(f"contrastive_divergence: weight has shape {arguments.shown(weight.shape)}, expected at most {MOST} units")
-    arguments.check_shape("contrastive_divergence", "v", v, (v.shape[0] if v.ndim else 1, units), ", n_visible numbers a row")
+        raise ValueError(f"contrastive_divergence: weight has shape {arguments.shown(weight.shape)}, expected at most {MOST} "
+                         "units of a kind")
+    arguments.check_shape("contrastive_divergence", "v", v, (v.shape[0], units), ", n_visible numbers a row")
     arguments.check_shape("contrastive_divergence", "hidden_bias", hidden_bias, (hidden,))
     arguments.check_shape("contrastive_divergence", "visible_bias", visible_bias, (units,))
     if chains is not None:
@@ -91,5 +98,8 @@ def contrastive_divergence(v, weight, hidden_bias, visible_bias, chains=None, k=
         arguments.check_shape("contrastive_divergence", "chains", chains, (chains.shape[0], hidden), ", hidden states a row")
     if visible not in ("binary", "gaussian"):
         raise ValueError(f'contrastive_divergence: visible must be "binary" or "gaussian", got {visible!r}')
-    return draw(lambda v, *numbers, **attrs: _contrastive_divergence(v, weight, hidden_bias, visible_bias, chains, *numbers, **attrs),
-                v, seed, step, k=arguments.integer("contrastive_divergence", "k", k, 1), gaussian=visible == "gaussian")
+    k = arguments.integer("contrastive_divergence", "k", k, 1)
+
+    def node(v, *numbers, **attrs):
+        return _contrastive_divergence(v, weight, hidden_bias, visible_bias, chains, *numbers, **attrs)
+    return draw(node, v, seed, step, k=k, gaussian=visible == "gaussian")

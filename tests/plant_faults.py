@@ -225,8 +225,8 @@ class Copy:
         dispatch.write_text(re.sub(r"#define TARGETS\(T\) T\(avx512\).*", f"#define TARGETS(T) T({TARGET})", text))
         self.check(run(sys.executable, "-m", "cython", "-3", "fastnn/native.pyx", cwd=folder))
         include = run(sys.executable, "-c", "import sysconfig; print(sysconfig.get_path('include'))").stdout.strip()
-        for source in ("fastnn/native.c", "csrc/dispatch.c", "csrc/execute.c", "csrc/threads.c"):
-            self.compile(source, f"-I{include}", "-DPy_LIMITED_API=0x030B0000")
+        for source in (self.folder / "fastnn/native.c", *sorted((self.folder / "csrc").glob("*.c"))):
+            self.compile(str(source.relative_to(folder)), f"-I{include}", "-DPy_LIMITED_API=0x030B0000")
         self.compile(f"csrc/targets/{TARGET}.c")
         self.link()
 
@@ -240,12 +240,12 @@ class Copy:
         self.check(run(os.environ.get("CC", "gcc"), *FLAGS, *flags, "-c", source, "-o", target, cwd=self.folder))
 
     def link(self):
-        objects = ["native.o", "dispatch.o", "execute.o", "threads.o", f"{TARGET}.o"]
+        objects = sorted(path.name for path in self.folder.glob("*.o"))
         library = "fastnn/native.abi3.so"
         self.check(run(os.environ.get("CC", "gcc"), "-shared", "-pthread", *objects, "-o", library, cwd=self.folder))
 
     def path(self, file):
-        return self.folder / ("fastnn" if file.endswith(".py") else "csrc/kernels") / file
+        return self.folder / "fastnn" / file if file.endswith(".py") else next((self.folder / "csrc").rglob(file))
 
     def plant(self, file, old, new):
         """-> the text before, or None where `old` is not there once."""

@@ -91,17 +91,23 @@ class Executable:
             storage.bump()
         return outputs
 
-    def results_of_steps(self, inputs, indexes, numbers):
-        """results(inputs, rows, numbers[i], indexes[i]) for each i, of a graph without outputs; indexes int64 (k, rows)."""
+    def results_of_steps(self, inputs, indexes, settings, numbers):
+        """results(inputs, rows, {**settings, **numbers[i]}, indexes[i]) for each i, of a graph without outputs; indexes int64 (k,
+        rows)."""
         n = indexes.shape[1]
         run, _ = self.quick.get(n) or self.quick_for(n)
         plan, binding = self.bound(n) if run is not None else (None, None)
         if plan is None or self.names or any([step.check for step in plan.steps]):
             for index, some in zip(indexes, numbers):
-                self.results(inputs, n, some, index)
+                self.results(inputs, n, {**settings, **some}, index)
             return
+        words = np.empty((len(numbers), len(self.slots)), np.int64)
+        for i, slot in enumerate(self.graph.slots):
+            name = self.slots[i]
+            words.view("int64" if slot.dtype == "int64" else "float64")[:, i] = \
+                [some[name] for some in numbers] if name in numbers[0] else settings[name]
         try:
-            binding.run_steps(1, n, (*inputs, indexes), b"".join([self.slot_values(some) or b"" for some in numbers]))
+            binding.run_steps(1, n, (*inputs, indexes), words)
         finally:                                    # some steps may have been made
             for storage in self.written:
                 storage.bump()

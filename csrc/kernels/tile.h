@@ -209,24 +209,40 @@ static inline void tile_finish_pixel(const tile_rest *t, float sum, int64_t at) 
     t->y[at] = t->mask && t->mask[at] <= 0 ? 0 : sum;
 }
 
+/* a[i][r] = a[r][i] */
+static inline __attribute__((always_inline)) void vf_turn(vf *a) {
+    vf b[VF];
+    UNROLL for (int pass = VF; pass > 1; pass /= 2) {
+        UNROLL for (int r = 0; r < VF / 2; r++) {
+            b[2 * r] = vf_zip_low(a[r], a[r + VF / 2]);
+            b[2 * r + 1] = vf_zip_high(a[r], a[r + VF / 2]);
+        }
+        UNROLL for (int r = 0; r < VF; r++) a[r] = b[r];
+    }
+}
+
+#ifndef VF_LOAD_TURNED
+static inline __attribute__((always_inline)) void vf_load_turned(vf *a, const float *x, int64_t step) {
+    UNROLL for (int r = 0; r < VF; r++, x += step) a[r] = vf_load(x);
+    vf_turn(a);
+}
+#endif
+
 /* y[i][k] = x[k][i] for k < count, zeros from there to k = 16; i < width; both at most 16. */
 static inline void transpose_block(float *y, int64_t y_step, const float *x, int64_t x_step, int64_t count, int64_t width) {
     for (int i = 0; i < width; i += VF)
         for (int k = 0; k < 16; k += VF) {
-            vf a[VF], b[VF];
-            if (k + VF <= count && i + VF <= width) UNROLL for (int r = 0; r < VF; r++) a[r] = vf_load(x + (k + r) * x_step + i);
-            else UNROLL for (int r = 0; r < VF; r++)
-                a[r] = k + r < count ? vf_load_run(x + (k + r) * x_step + i, width - i) : vf_set1(0);
-            UNROLL for (int pass = VF; pass > 1; pass /= 2) {
-                UNROLL for (int r = 0; r < VF / 2; r++) {
-                    b[2 * r] = vf_zip_low(a[r], a[r + VF / 2]);
-                    b[2 * r + 1] = vf_zip_high(a[r], a[r + VF / 2]);
-                }
-                UNROLL for (int r = 0; r < VF; r++) a[r] = b[r];
+            vf a[VF];
+            if (k + VF <= count && i + VF <= width) vf_load_turned(a, x + k * x_step + i, x_step);
+            else {
+                UNROLL for (int r = 0; r < VF; r++)
+                    a[r] = k + r < count ? vf_load_run(x + (k + r) * x_step + i, width - i) : vf_set1(0);
+                vf_turn(a);
             }
-            if (i + VF <= width) UNROLL for (int r = 0; r < VF; r++) vf_store(y + (i + r) * y_step + k, a[r]);
-            else UNROLL for (int r = 0; r < VF; r++)
-                if (i + r < width) vf_store(y + (i + r) * y_step + k, a[r]);
+            float *to = y + i * y_step + k;
+            if (i + VF <= width) UNROLL for (int r = 0; r < VF; r++, to += y_step) vf_store(to, a[r]);
+            else UNROLL for (int r = 0; r < VF; r++, to += y_step)
+                if (i + r < width) vf_store(to, a[r]);
         }
 }
 

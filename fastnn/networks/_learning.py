@@ -42,9 +42,8 @@ class Step:
             return
         self._prepare(arrays, indexes[0])
         with self.model._lock():
-            settings = self.optimizer.slot_values(self.moved)
-            numbers = [{**settings, **self.model.numbers(advance=True)} for _ in indexes]
-            self.executable.results_of_steps(arrays, indexes, numbers)
+            numbers = [self.model.numbers(advance=True) for _ in indexes]
+            self.executable.results_of_steps(arrays, indexes, self.optimizer.slot_values(self.moved), numbers)
             self.optimizer.advance(self.moved)
 
     def _prepare(self, arrays, index):

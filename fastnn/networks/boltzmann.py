@@ -32,7 +32,7 @@ class _Machine(Module):
         if self.visible == "binary" and x.size and not (rows.min() >= 0 and rows.max() <= 1):
             raise ValueError(f"{where}: x must lie between 0 and 1, it holds {rows.min():g} to {rows.max():g}: divide bytes "
                              "by 255, or use visible=\"gaussian\" for standardised numbers")
-        return np.ascontiguousarray(rows, self.dtype())
+        return np.ascontiguousarray(rows, self.weight.dtype)
 
     def _optimizer(self, learning_rate, momentum, weight_decay):
         """SGD whose decay spares the biases; kept for callbacks that ask for `optimizer`."""

@@ -493,15 +493,15 @@ class Module(Trainable, ByHand):
             return {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
         return tuple(map(np.concatenate, zip(*parts))) if isinstance(parts[0], tuple) else np.concatenate(parts)
 
-    def numbers(self, advance=False):
-        """The numbers that dropout reads at a run: seed and step."""
+    def numbers(self, advance=0):
+        """The numbers that dropout reads at a run: seed and step. advance: the steps to be made; of several, step is an array."""
         state = self.__dict__.setdefault("_random", {"seed": None, "step": 0})
         if state["seed"] is None:
             from . import random
             state["seed"] = random.next_seed()
-        if advance:
-            state["step"] += 1
-        return {"seed": state["seed"], "step": state["step"]}
+        state["step"] += advance
+        last = state["step"]
+        return {"seed": state["seed"], "step": last if advance <= 1 else np.arange(last - advance + 1, last + 1)}
 
     def _run(self, inputs, training):
         mixed = training is None and any(self._flags(None).values())        # parts may be in training mode alone

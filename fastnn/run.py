@@ -91,21 +91,19 @@ class Executable:
             storage.bump()
         return outputs
 
-    def results_of_steps(self, inputs, indexes, settings, numbers):
-        """results(inputs, rows, {**settings, **numbers[i]}, indexes[i]) for each i, of a graph without outputs; indexes int64 (k,
-        rows)."""
-        n = indexes.shape[1]
+    def results_of_steps(self, inputs, indexes, numbers):
+        """results(inputs, rows, numbers, indexes[i]) for each i, of a graph without outputs; indexes int64 (k, rows), numbers one
+        for all or (k,)."""
+        steps, n = indexes.shape
         run, _ = self.quick.get(n) or self.quick_for(n)
         plan, binding = self.bound(n) if run is not None else (None, None)
         if plan is None or self.names or any([step.check for step in plan.steps]):
-            for index, some in zip(indexes, numbers):
-                self.results(inputs, n, {**settings, **some}, index)
+            for i, index in enumerate(indexes):
+                self.results(inputs, n, {name: np.broadcast_to(x, steps)[i] for name, x in numbers.items()}, index)
             return
-        words = np.empty((len(numbers), len(self.slots)), np.int64)
+        words = np.empty((steps, len(self.slots)), np.int64)
         for i, slot in enumerate(self.graph.slots):
-            name = self.slots[i]
-            words.view("int64" if slot.dtype == "int64" else "float64")[:, i] = \
-                [some[name] for some in numbers] if name in numbers[0] else settings[name]
+            words.view("int64" if slot.dtype == "int64" else "float64")[:, i] = numbers[self.slots[i]]
         try:
             binding.run_steps(1, n, (*inputs, indexes), words)
         finally:                                    # some steps may have been made

@@ -41,9 +41,10 @@ class Step:
                 self(*arrays, index=index)
             return
         self._prepare(arrays, indexes[0])
-        with self.model._lock():
-            numbers = [self.model.numbers(advance=True) for _ in indexes]
-            self.executable.results_of_steps(arrays, indexes, self.optimizer.slot_values(self.moved), numbers)
+        model = self.model
+        with model._lock():
+            numbers = {**self.optimizer.slot_values(self.moved), **model.numbers(advance=len(indexes))}
+            self.executable.results_of_steps(arrays, indexes, numbers)
             self.optimizer.advance(self.moved)
 
     def _prepare(self, arrays, index):

@@ -93,10 +93,10 @@ class GAN(Module):
         """The generator that samples."""
         return self.generator if self.average is None else self.average
 
-    def numbers(self, advance=False):
+    def numbers(self, advance=0):
         """Module.numbers, and how far the average moves in a step: further in the first ones, whose weights soon change."""
         found = super().numbers(advance)
-        return {**found, "moves": 1 - min(self.averaging, (found["step"] + 1) / (found["step"] + 10))}
+        return {**found, "moves": 1 - np.minimum(self.averaging, (found["step"] + 1) / (found["step"] + 10))}
 
     def compile(self, optimizer=None, discriminator_optimizer=None, smoothing=0.0):
         """How the two are trained: an optimizer or its name each, None: Adam(lr=2e-4, betas=(0.5, 0.999)) (Radford et al.

@@ -39,7 +39,7 @@ def is_rows(value):
 
 class Buffer:
     """A piece of memory of the plan. `region`: "group" (size in floats an image), "flat" (bytes a row), "fixed" (bytes),
-    "constant" (bytes), "external" (index)."""
+    "constant" (bytes), "external" (bytes of a state, else 0; offset: its index)."""
     __slots__ = ("region", "size", "offset", "first", "last", "readers")
 
     def __init__(self, region, size, offset=None):
@@ -272,7 +272,7 @@ class Builder:
         arrays = [c for c in graph.constants if c.shape != ()]
         self.constant_arrays = [np.array(c.node.attrs["value"]) for c in arrays]     # writable, as a binding's states are
         for i, value in enumerate([*graph.states, *arrays]):
-            self.plains[value] = Buffer("external", 0, first_state + i)
+            self.plains[value] = Buffer("external", 4 * product(value.shape), first_state + i)
         self.input_index = {v: i for i, v in enumerate(graph.inputs)}
         self.slot_index = {v: 8 * (self.n_inputs + self.n_outputs) + i for i, v in enumerate(graph.slots)}
         self.updated = {s for s, _ in graph.updates}
@@ -705,8 +705,8 @@ def estimate(step, lanes):
     if "hidden" in f and isinstance(f["steps"], int):
         weights = sum(f[name].size // 4 for name in ("packed_ih", "packed_hh") if f.get(name))
         return 2 * images * f.get("count", f["steps"]) * weights * (2 if lanes == 1 else 1)     # one image: as fast as L2 is
-    total = 0
-    for b in step.writes + step.reads:
+    total = 0                                       # of a state that is read, a part alone may count
+    for b in step.writes + [b for b in step.reads if b.region != "external"]:
         total += images * b.size * 2 if b.region == "group" else b.size * (16 if b.region == "flat" else 1)
     return int(total) + 64
 

@@ -258,6 +258,18 @@ def test_step_takes_a_closure_and_zero_grad_forgets():
     assert p.grad is None
 
 
+@pytest.mark.parametrize("make", [nn.SGD, nn.Adam, nn.RMSprop])
+def test_a_step_costs_what_its_parameters_take(make):
+    """Threads share a step by its cost: a step by hand reads and writes states alone, and those count."""
+    from fastnn.plan import estimate
+    p = nn.Parameter(np.zeros((1000, 300), np.float32))
+    p.grad = np.ones((1000, 300), np.float32)
+    optimizer = make([p], lr=0.1)
+    optimizer.step()
+    plan, _ = next(iter(optimizer._plans.values())).bound(1)
+    assert sum(estimate(step, 1) for step in plan.steps) >= 4 * p.size
+
+
 def test_double_precision():
     weights, gradients = start()
     net = nn.Linear(3, 4).double()

@@ -12,9 +12,10 @@ static inline __attribute__((always_inline)) vf softmax_term(int kind, vf x, vf 
     return kind == SOFTMAX_BACKWARD ? vf_fma(x, y, sum) : sum + *term;
 }
 
-/* the result; x is the exponential in SOFTMAX (kept in out) and dy in the backward kernels, total is log sum in LOG_SOFTMAX */
+/* the result; x is the exponential in SOFTMAX (kept in out) and dy in the backward kernels, total is 1 / sum in SOFTMAX (a division
+   takes as long as ten products) and log sum in LOG_SOFTMAX */
 static inline __attribute__((always_inline)) vf softmax_result(int kind, vf x, vf y, vf maximum, vf total) {
-    if (kind == SOFTMAX) return x / total;
+    if (kind == SOFTMAX) return x * total;
     if (kind == LOG_SOFTMAX) return x - maximum - total;
     return kind == SOFTMAX_BACKWARD ? y * (x - total) : vf_fma(-vf_exp(y), total, x);
 }
@@ -22,7 +23,7 @@ static inline __attribute__((always_inline)) vf softmax_result(int kind, vf x, v
 /* W vectors of columns (the last one may have only `left` of them) of count elements, step apart. */
 static inline __attribute__((always_inline))
 void softmax_columns(int kind, float *out, const float *x, const float *y, int64_t step, int64_t count, int64_t left, const int W) {
-    vf maximum[4], lane[16][4];
+    vf maximum[4], sum[4], waiting[5][4];
 #define COLUMNS _Pragma("GCC unroll 4") for (int w = 0; w < W; w++)
     COLUMNS maximum[w] = vf_load_run(x + w * VF, left);
     if (kind == SOFTMAX || kind == LOG_SOFTMAX)
@@ -31,24 +32,40 @@ void softmax_columns(int kind, float *out, const float *x, const float *y, int64
                 vf v = vf_load_run(x + i * step + w * VF, left);
                 maximum[w] = vf_select(v > maximum[w], v, maximum[w]);
             }
-    for (int i = 0; i < 16; i++) COLUMNS lane[i][w] = vf_set1(0.0f);
-    for (int64_t i = 0; i < count; i++)
-        COLUMNS {
-            const int64_t at = i * step + w * VF;
-            vf second = kind == SOFTMAX_BACKWARD ? vf_load_run(y + at, left) : vf_set1(0.0f);
-            vf term;
-            lane[i & 15][w] = softmax_term(kind, vf_load_run(x + at, left), maximum[w], second, lane[i & 15][w], &term);
-            if (kind == SOFTMAX) vf_store_run(out + at, term, left);
+    if (kind == SOFTMAX)
+        for (int64_t i = 0; i < count; i++)
+            COLUMNS {
+                const int64_t at = i * step + w * VF;
+                vf_store_run(out + at, vf_exp(vf_load_run(x + at, left) - maximum[w]), left);
+            }
+    /* The tree by halves, from left to right: a lane's sum is done before the next begins, and waiting[] holds those of lanes and
+       of subtrees whose other half is to come. */
+    static const int order[16] = {0, 8, 4, 12, 2, 10, 6, 14, 1, 9, 5, 13, 3, 11, 7, 15};
+    int waits = 0;
+    for (int n = 0; n < 16; n++) {
+        COLUMNS sum[w] = vf_set1(0.0f);
+        for (int64_t i = order[n]; i < count; i += 16)
+            COLUMNS {
+                const int64_t at = i * step + w * VF;
+                const vf first = vf_load_run((kind == SOFTMAX ? out : x) + at, left);
+                if (kind == SOFTMAX_BACKWARD) sum[w] = vf_fma(first, vf_load_run(y + at, left), sum[w]);
+                else sum[w] = sum[w] + (kind == LOG_SOFTMAX ? vf_exp(first - maximum[w]) : first);
+            }
+        for (int m = n; m & 1; m >>= 1) {
+            waits--;
+            COLUMNS sum[w] = waiting[waits][w] + sum[w];
         }
-    for (int half = 8; half > 0; half >>= 1)
-        for (int i = 0; i < half; i++) COLUMNS lane[i][w] += lane[i + half][w];
-    if (kind == LOG_SOFTMAX) COLUMNS lane[0][w] = vf_log(lane[0][w]);
+        COLUMNS waiting[waits][w] = sum[w];
+        waits++;
+    }
+    if (kind == SOFTMAX) COLUMNS sum[w] = vf_set1(1.0f) / sum[w];
+    if (kind == LOG_SOFTMAX) COLUMNS sum[w] = vf_log(sum[w]);
     for (int64_t i = 0; i < count; i++)
         COLUMNS {
             const int64_t at = i * step + w * VF;
             vf second = kind >= SOFTMAX_BACKWARD ? vf_load_run(y + at, left) : vf_set1(0.0f);
             vf first = vf_load_run((kind == SOFTMAX ? out : x) + at, left);
-            vf_store_run(out + at, softmax_result(kind, first, second, maximum[w], lane[0][w]), left);
+            vf_store_run(out + at, softmax_result(kind, first, second, maximum[w], sum[w]), left);
         }
 #undef COLUMNS
 }
@@ -81,6 +98,7 @@ void softmax_row(int kind, float *out, const float *x, const float *y, int64_t c
     }
     for (int h = 0; h < 16 / VF; h++) vf_store(spread + h * VF, lane[h]);
     vf total = vf_set1(tree_sum(spread));
+    if (kind == SOFTMAX) total = vf_set1(1.0f) / total;
     if (kind == LOG_SOFTMAX) total = vf_log(total);
     for (int64_t i = 0; i < count; i += VF) {
         vf second = kind >= SOFTMAX_BACKWARD ? vf_load_run(y + i, count - i) : vf_set1(0.0f);

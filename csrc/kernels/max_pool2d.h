@@ -71,10 +71,10 @@ static void K(max_pool2d_forward)(const max_pool2d_forward_args *a, const job *j
 /* adds dy to the winner, 0 to the others: dx starts at +0, so that this changes no bit; apart: no window overlaps this one.
    mask (NULL: none): then 0 where it is <= 0. It may come with each of overlapping windows: what it lets through stays. */
 static inline __attribute__((always_inline))
-void K(window_scatter)(float *dx, const float *x, V dy, int64_t row, int64_t column, int64_t rows, int64_t columns, int apart,
-                       const float *mask) {
-    V winner;
-    K(window_max)(x, row, column, rows, columns, &winner);
+void K(window_scatter)(float *dx, const float *x, V dy, int64_t row, int64_t column, int64_t rows, int64_t columns,
+                       const int apart, const float *mask) {
+    V winner, best = K(window_max)(x, row, column, rows, columns, &winner);
+    if (mask == x) dy = v_select(best <= v_set1(0.0f), v_set1(0.0f), dy), mask = NULL;      /* a ReLU before: the winner's own value */
     for (int64_t u = 0; u < rows; u++)
         for (int64_t v = 0; v < columns; v++) {
             float *to = dx + u * row + v * column;
@@ -84,38 +84,59 @@ void K(window_scatter)(float *dx, const float *x, V dy, int64_t row, int64_t col
         }
 }
 
+/* a row of `count` windows of the same size, step apart: dx, x and mask at the first one */
+typedef struct { float *dx; const float *x, *dy, *mask; } K(scatter);
+static inline __attribute__((always_inline))
+void K(scatter_row)(const K(scatter) *at, int64_t count, const int apart, int64_t row, int64_t step, int64_t rows, int64_t columns,
+                    int64_t column) {
+    const K(scatter) a = *at;
+    for (int64_t q = 0; q < count; q++)
+        for (int l = 0; l < LANES; l += VL) {
+            const int64_t i = q * step * LANES + l;
+            K(window_scatter)(a.dx + i, a.x + i, v_load(a.dy + q * LANES + l), row, column, rows, columns, apart,
+                              a.mask ? a.mask + i : NULL);
+        }
+}
+
+static inline K(scatter) K(scatter_at)(const max_pool2d_backward_args *a, const job *j, int64_t channel, int64_t pixel,
+                                       const float *dy) {
+    const int64_t i = channel * a->height * a->width * LANES + pixel;
+    return (K(scatter)){a->dx.p + j->group * a->dx.stride + i, a->x.p + j->group * a->x.stride + i, dy,
+                        a->mask.p ? a->mask.p + j->group * a->mask.stride + i : NULL};
+}
+
 static void K(max_pool2d_backward)(const max_pool2d_backward_args *a, const job *j) {
     slice s = slice_of(j, a->channels, 1);
     int64_t row = a->dilation[0] * a->width * LANES, column = a->dilation[1] * LANES, plane = a->height * a->width * LANES;
-    int apart = a->stride[0] > (a->kernel[0] - 1) * a->dilation[0] && a->stride[1] > (a->kernel[1] - 1) * a->dilation[1];
-    int64_t covered = a->kernel[0] * a->out_height == a->height && a->kernel[1] * a->out_width == a->width;
+    int64_t step = a->stride[1], columns = a->kernel[1];
+    int apart = a->stride[0] > (a->kernel[0] - 1) * a->dilation[0] && step > (columns - 1) * a->dilation[1];
+    int64_t covered = a->kernel[0] * a->out_height == a->height && columns * a->out_width == a->width;
     int complete = apart && covered && a->padding[0] + a->padding[1] == 0 && a->kernel[0] == a->stride[0]
-                   && a->kernel[1] == a->stride[1] && a->dilation[0] * a->dilation[1] == 1;
+                   && columns == step && a->dilation[0] * a->dilation[1] == 1;
+    taps whole = whole_windows(a->out_width, step, a->padding[1], (columns - 1) * a->dilation[1] + 1, a->width);
+    taps clipped[2] = {{0, whole.begin}, {whole.end, a->out_width}};
     for (int64_t c = s.begin; c < s.end; c++) {
-        const float *x = a->x.p + j->group * a->x.stride + c * plane;
-        const float *dy = a->dy.p + j->group * a->dy.stride + c * a->out_height * a->out_width * LANES;
         float *dx = a->dx.p + j->group * a->dx.stride + c * plane;
-        const float *mask = a->mask.p ? a->mask.p + j->group * a->mask.stride + c * plane : NULL;
         if (!complete) __builtin_memset(dx, 0, (size_t)plane * 4);        /* else every pixel is in one window */
         for (int64_t p = 0; p < a->out_height; p++) {
             int64_t top = p * a->stride[0] - a->padding[0];
             taps u = taps_inside(top, a->kernel[0], a->dilation[0], a->height);
-            for (int64_t q = 0; q < a->out_width; q++, dy += LANES) {
-                int64_t left = q * a->stride[1] - a->padding[1];
-                taps v = taps_inside(left, a->kernel[1], a->dilation[1], a->width);
-                int64_t at = (top * a->width + left) * LANES + u.begin * row + v.begin * column;
-                int64_t rows = u.end - u.begin, columns = v.end - v.begin;
-                if (rows <= 0 || columns <= 0) continue;
-                for (int l = 0; l < LANES; l += VL) {
-                    V gradient = v_load(dy + l);
-                    float *to = dx + at + l;
-                    const float *from = x + at + l, *low = mask ? mask + at + l : NULL;
-                    if (rows == 2 && columns == 2 && apart) K(window_scatter)(to, from, gradient, row, column, 2, 2, 1, low);
-                    else if (rows == 3 && columns == 3 && !apart)
-                        K(window_scatter)(to, from, gradient, row, column, 3, 3, 0, low);
-                    else K(window_scatter)(to, from, gradient, row, column, rows, columns, apart, low);
+            int64_t rows = u.end - u.begin, count = whole.end - whole.begin;
+            const float *dy = a->dy.p + j->group * a->dy.stride + (c * a->out_height + p) * a->out_width * LANES;
+            if (rows <= 0) continue;
+            for (int e = 0; e < 2; e++)
+                for (int64_t q = clipped[e].begin; q < clipped[e].end; q++) {
+                    int64_t left = q * step - a->padding[1];
+                    taps v = taps_inside(left, columns, a->dilation[1], a->width);
+                    if (v.begin >= v.end) continue;
+                    const K(scatter) at = K(scatter_at)(a, j, c, (top * a->width + left) * LANES + u.begin * row + v.begin * column,
+                                                        dy + q * LANES);
+                    K(scatter_row)(&at, 1, 0, row, 1, rows, v.end - v.begin, column);
                 }
-            }
+            const K(scatter) at = K(scatter_at)(a, j, c, (top * a->width + whole.begin * step - a->padding[1]) * LANES
+                                                + u.begin * row, dy + whole.begin * LANES);
+            if (apart) POOL_ROW(K(scatter_row), step, rows, columns, column, &at, count, 1, row);
+            else POOL_ROW(K(scatter_row), step, rows, columns, column, &at, count, 0, row);
         }
     }
 }

@@ -162,7 +162,7 @@ FAULTS = [
     ("contrastive_divergence_chain", "contrastive_divergence.h", "if (!a->gaussian) sigmoid_run(", "if (a->gaussian) sigmoid_run("),
     ("contrastive_divergence_chain", "contrastive_divergence.h", "sum[v] + vf_load_run(bias +", "sum[v] - vf_load_run(bias +"),
     ("contrastive_divergence_gradient", "contrastive_divergence.h", "factor = t < a->rows ? value : -value;", "factor = value;"),
-    ("bernoulli", "philox.h", "(vi)(u < p)", "(vi)(u <= p - 0x1p-24f)"),
+    ("bernoulli", "philox.h", "(vi)(u < p)", "(vi)(u + 0x1p-10f < p)"),
     ("bernoulli", "philox.h", "(vi)(p != p), p,", "(vi)(p != p), vf_set1(0),"),
     ("sgd", "sgd.h", "a.first ? g :", ""),
     ("rmsprop", "rmsprop.h", "v = v - m * m;", "v = v + m * m;"),

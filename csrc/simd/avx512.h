@@ -43,6 +43,9 @@ static inline int64_t vf_compress(float *value, int32_t *place, vf x, int32_t fi
     return __builtin_popcount(some);
 }
 #define VF_COMPRESS
+/* x * 2^k, k whole, rounded once */
+static inline vf vf_scale(vf x, vf k) { return (vf)_mm512_scalef_ps((__m512)x, (__m512)k); }
+#define VF_SCALE
 /* a[i] = column i of VF rows at x. The loads put four rows into a vector, a quarter each: two of four passes less. */
 static inline __attribute__((always_inline)) void vf_load_turned(vf *a, const float *x, int64_t step) {
     __m512 rows[4][4];

@@ -90,8 +90,12 @@ static inline V v_copysign(V x, V sign) {
 
 /* x * 2^k, k the last bits of rounded = 1.5 * 2^23 + k, |k| <= 252 */
 static inline V v_power2(V x, V rounded) {
+#if defined(VF_SCALE) && LANES == 16
+    return vf_scale(x, rounded - v_set1(0x1.8p23f));
+#else
     VI k = v_bits(rounded) - 0x4b400000, half = k >> 1;
     return x * v_float((half + 127) << 23) * v_float((k - half + 127) << 23);
+#endif
 }
 
 /* c[0] x^degree + ... + c[degree] */

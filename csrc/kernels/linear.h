@@ -28,6 +28,4 @@ static void K(linear_backward_input)(const linear_backward_input_args *a, const 
     else linear_image_backward(&m, a->positions, a->in_features, j);
 }
 
-#if LANES == 16
-static void K(linear_backward_weight)(const linear_backward_weight_args *a, const job *j) { linear_weight(a, j); }
-#endif
+static void K(linear_backward_weight)(const linear_backward_weight_args *a, const job *j) { linear_weight(a, j, LANES); }

@@ -140,4 +140,47 @@ static void K(channel_sum)(const channel_sum_args *a, const job *j) {
                 y[c] += tree_sum(lane);
             }
 }
+#else
+/* Of one image after the other, in float64 as of groups. */
+static void K(batch_sum)(const batch_sum_args *a, const job *j) {
+    enum { BLOCK = 16 };
+    const slice s = slice_of(j, a->features, BLOCK);
+    for (int64_t f = s.begin; f < s.end; f += BLOCK) {
+        const int64_t features = smaller(BLOCK, s.end - f);
+        double sum[BLOCK] = {0};
+        for (int64_t n = 0; n < j->n; n++)
+            for (int64_t o = 0; o < a->outer; o++) {
+                const float *x = a->x.p + n * a->x.stride + o * a->features + f;
+                if (features == BLOCK) for (int i = 0; i < BLOCK; i++) sum[i] += x[i];
+                else for (int64_t i = 0; i < features; i++) sum[i] += x[i];
+            }
+        for (int64_t i = 0; i < features; i++)
+            ((float *)a->y)[f + i] = (float)(a->mean ? sum[i] / (double)(j->n * a->outer) : sum[i]);
+    }
+}
+
+/* The sum of count consecutive floats: element i goes to virtual lane i mod 16, chains of 256 a lane, then a tree. */
+static float lanes_sum(const float *x, int64_t count) {
+    vf total[16 / VF] = {0};
+    float lane[16];
+    for (int64_t first = 0; first < count; first += 16 * CHAIN) {
+        vf chain[16 / VF] = {0};
+        const int64_t end = smaller(first + 16 * CHAIN, count);
+        int64_t i = first;
+        for (; i + 16 <= end; i += 16) for (int h = 0; h < 16 / VF; h++) chain[h] += vf_load(x + i + h * VF);
+        for (int h = 0; h < 16 / VF && i + h * VF < end; h++) chain[h] += vf_load_run(x + i + h * VF, end - i - h * VF);
+        for (int h = 0; h < 16 / VF; h++) total[h] += chain[h];
+    }
+    for (int h = 0; h < 16 / VF; h++) vf_store(lane + h * VF, total[h]);
+    return tree_sum(lane);
+}
+
+static void K(channel_sum)(const channel_sum_args *a, const job *j) {
+    const slice s = slice_of(j, a->channels, 16);
+    for (int64_t c = s.begin; c < s.end; c++) {
+        float sum = 0;
+        for (int64_t n = 0; n < j->n; n++) sum += lanes_sum(a->x.p + n * a->x.stride + c * a->pixels, a->pixels);
+        ((float *)a->y)[c] = sum;
+    }
+}
 #endif

@@ -236,7 +236,7 @@ def _(emit, dy, x, out, *, kernel, stride, padding, dilation, groups, algorithm=
     in_mode(emit, "flat")("reduce", y=out, x=weights, kind=0, outer=1, count=images, inner=emit.prod(out.shape))
 
 
-@op("channel_sum", shape=lambda x: Spec(x.shape[1:2], x.dtype), mode="reduce", rows=1)
+@op("channel_sum", shape=lambda x: Spec(x.shape[1:2], x.dtype), mode="reduce", rows=1, few=True)
 def channel_sum(x):
     """(N, C, ...) -> (C,): the gradient of a bias."""
     return x.sum(axis=(0, *range(2, x.ndim)), dtype=np.float64).astype(x.dtype)

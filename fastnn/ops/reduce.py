@@ -20,7 +20,7 @@ def _spec(x, *, kind, axes):
     return Spec([d for i, d in enumerate(x.shape) if i not in axes], x.dtype)
 
 
-@op("reduce", shape=_spec, mode=_mode)
+@op("reduce", shape=_spec, mode=_mode, few=True)
 def _reduce(x, *, kind, axes):
     with np.errstate(all="ignore"):
         if kind in ("max", "min"):

@@ -1,5 +1,5 @@
-/* linear_backward_weight: lanes are inputs k, of which scratch holds a row for each term of the sum, an image at a position, and
-   dy's are broadcast. */
+/* linear_backward_weight: lanes are inputs k, of which scratch holds a row for each term of the sum (an image at a position), dy is
+   broadcast. */
 #ifndef FASTNN_LINEAR_WEIGHT_H
 #define FASTNN_LINEAR_WEIGHT_H
 #include "linear_tiles.h"
@@ -17,8 +17,8 @@ static const float *linear_weight_unit(const rows *v, const int64_t *steps, int6
 static conv2d_ahead linear_look_ahead(const rows *v, const int64_t *steps, int64_t positions, int64_t unit, int64_t first,
                                       int64_t count) {
     const float *x = v->p + unit / positions * v->stride + (unit % positions + first * steps[1]) * IMAGES;
-    return (conv2d_ahead){.x = x, .pixels = smaller(CHAIN_TERMS / IMAGES, positions - unit % positions), .rows = 1, .step = IMAGES,
-                          .plane = steps[1] * IMAGES, .left = steps[0] == 1 ? count : 0};
+    return (conv2d_ahead){.x = x, .pixels = smaller(CHAIN_TERMS / IMAGES, positions - unit % positions), .rows = 1,
+                          .step = IMAGES, .plane = steps[1] * IMAGES, .left = steps[0] == 1 ? count : 0};
 }
 
 /* The inputs of the rectangle (lines) of these units, a row a term: turned, in the order of memory, or copied. */
@@ -92,7 +92,7 @@ static void linear_weight_part(const linear_backward_weight_args *a, const recta
             vf_store_run(dweight + o * a->in_features + k, vf_load(y + o * pitch + k), at->lines - k);
 }
 
-/* A part is a run of outputs, so that a thread makes the gradients of the weights that it uses and updates; with many positions a
+/* A part is a run of outputs, so that a thread makes the gradients of weights that it uses and updates; with many positions a
    run of the longer side, as each part reads all of the other. */
 static void linear_weight(const linear_backward_weight_args *a, const job *j, const int64_t lanes) {
     const int64_t inputs = ceil_div(a->in_features, LINEAR_UNIT), outputs = ceil_div(a->out_features, LINEAR_UNIT);

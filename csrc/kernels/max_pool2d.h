@@ -74,7 +74,7 @@ static inline __attribute__((always_inline))
 void K(window_scatter)(float *dx, const float *x, V dy, int64_t row, int64_t column, int64_t rows, int64_t columns,
                        const int apart, const float *mask) {
     V winner, best = K(window_max)(x, row, column, rows, columns, &winner);
-    if (mask == x) dy = v_select(best <= v_set1(0.0f), v_set1(0.0f), dy), mask = NULL;      /* a ReLU before: the winner's own value */
+    if (mask == x) dy = v_select(best <= v_set1(0.0f), v_set1(0.0f), dy), mask = NULL;      /* a ReLU before: asks the winner */
     for (int64_t u = 0; u < rows; u++)
         for (int64_t v = 0; v < columns; v++) {
             float *to = dx + u * row + v * column;
@@ -87,8 +87,8 @@ void K(window_scatter)(float *dx, const float *x, V dy, int64_t row, int64_t col
 /* a row of `count` windows of the same size, step apart: dx, x and mask at the first one */
 typedef struct { float *dx; const float *x, *dy, *mask; } K(scatter);
 static inline __attribute__((always_inline))
-void K(scatter_row)(const K(scatter) *at, int64_t count, const int apart, int64_t row, int64_t step, int64_t rows, int64_t columns,
-                    int64_t column) {
+void K(scatter_row)(const K(scatter) *at, int64_t count, const int apart, int64_t row, int64_t step, int64_t rows,
+                    int64_t columns, int64_t column) {
     const K(scatter) a = *at;
     for (int64_t q = 0; q < count; q++)
         for (int l = 0; l < LANES; l += VL) {
@@ -129,8 +129,8 @@ static void K(max_pool2d_backward)(const max_pool2d_backward_args *a, const job 
                     int64_t left = q * step - a->padding[1];
                     taps v = taps_inside(left, columns, a->dilation[1], a->width);
                     if (v.begin >= v.end) continue;
-                    const K(scatter) at = K(scatter_at)(a, j, c, (top * a->width + left) * LANES + u.begin * row + v.begin * column,
-                                                        dy + q * LANES);
+                    const int64_t pixel = (top * a->width + left) * LANES + u.begin * row + v.begin * column;
+                    const K(scatter) at = K(scatter_at)(a, j, c, pixel, dy + q * LANES);
                     K(scatter_row)(&at, 1, 0, row, 1, rows, v.end - v.begin, column);
                 }
             const K(scatter) at = K(scatter_at)(a, j, c, (top * a->width + whole.begin * step - a->padding[1]) * LANES

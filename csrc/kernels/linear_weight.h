@@ -1,5 +1,5 @@
-/* linear_backward_weight: lanes are inputs k, of which scratch holds a row for each term of the sum (an image at a position), dy is
-   broadcast. */
+/* linear_backward_weight: lanes are inputs k, of which scratch holds a row for each term of the sum (an image at a position),
+   and dy is broadcast. */
 #ifndef FASTNN_LINEAR_WEIGHT_H
 #define FASTNN_LINEAR_WEIGHT_H
 #include "linear_tiles.h"

@@ -16,6 +16,7 @@ typedef struct {
     int along;                                            /* a single channel: a tile's terms are v, not channels */
     int64_t entries, a_step, *a_tap, *b_tap;              /* of the tables of taps */
     float *sums, *copy;
+    tile_choice choice;
 } conv2d_planes;
 
 enum { SUMS = 1 << 16, PIXELS = SUMS / 16 };              /* floats for sums; pixels at once, so that 16 filters fit */
@@ -44,6 +45,7 @@ static inline int64_t conv2d_plane_tap(const conv2d_planes *c, const conv2d_map 
 /* False if scratch is too small for a single pixel. */
 static int conv2d_planes_of(conv2d_planes *c, const conv2d_map *m, float *scratch, int64_t rows) {
     const int64_t taps = m->taps[0] * m->taps[1], capacity = SCRATCH_FLOATS - SUMS - 4 * taps - VF;
+    c->choice.shape = NULL;
     c->row = plane_axis_of(m, 0);
     c->column = plane_axis_of(m, 1);
     c->rows = rows, c->columns = m->columns;
@@ -112,10 +114,10 @@ static inline rectangle conv2d_pooled(const conv2d_map *m, const rectangle *at) 
 }
 
 /* Lanes are pixels: filters [first, end) of group g. */
-static void conv2d_image_pixels(const conv2d_map *m, const conv2d_planes *c, const rectangle *at, int64_t g,
+static void conv2d_image_pixels(const conv2d_map *m, conv2d_planes *c, const rectangle *at, int64_t g,
                                 int64_t first, int64_t end) {
     const int64_t vectors = ceil_div((at->lines - 1) * c->width + at->cells, VF), plane = m->y_height * m->y_width;
-    const tile_shape *shape = tile_choose(TILE_VS, end - first, vectors, 1);
+    const tile_shape *shape = tile_chosen(&c->choice, TILE_VS, end - first, vectors, 1);
     const rectangle of = conv2d_pooled(m, at);
     tile t = {.a_tap = c->a_tap, .b_tap = c->b_tap, .taps = c->entries, .a_step = c->a_step,
               .b_step = c->along ? m->w_tap[1] : m->w_channel, .y = c->sums};
@@ -196,11 +198,11 @@ static void conv2d_image_turn(const conv2d_map *m, const rectangle *at, const fl
 }
 
 /* Lanes are filters: those [first, end) of group g whose sums fit, first a multiple of 16. */
-static void conv2d_image_filters(const conv2d_map *m, const conv2d_planes *c, const rectangle *at, int64_t g,
+static void conv2d_image_filters(const conv2d_map *m, conv2d_planes *c, const rectangle *at, int64_t g,
                                  int64_t first, int64_t end) {
     const int64_t pixels = at->lines * at->cells, taps = m->taps[0] * m->taps[1];
     const int64_t vectors = ceil_div(end - first, 16) * (16 / VF);
-    const tile_shape *shape = tile_choose(TILE_SV, vectors, pixels, 1);
+    const tile_shape *shape = tile_chosen(&c->choice, TILE_SV, vectors, pixels, 1);
     tile t = {.a_tap = c->a_tap, .b_tap = c->b_tap, .taps = c->entries, .a_step = c->a_step, .b_step = 16,
               .y = c->sums};
     for (int64_t channel = 0; channel < m->channels; channel += m->block) {
@@ -232,7 +234,7 @@ static void conv2d_image_filters(const conv2d_map *m, const conv2d_planes *c, co
     conv2d_image_turn(&ends, &of, c->sums, vectors * VF, g, first, end);
 }
 
-static void conv2d_image_chunk(const conv2d_map *m, const conv2d_planes *c, const rectangle *at, int64_t g,
+static void conv2d_image_chunk(const conv2d_map *m, conv2d_planes *c, const rectangle *at, int64_t g,
                                int64_t first, int64_t end) {
     const int64_t pixels = at->lines * at->cells, flat = (at->lines - 1) * c->width + at->cells;
     const int64_t terms = m->channels * m->taps[0] * m->taps[1];      /* of a sum; beside them, what else a vector costs */

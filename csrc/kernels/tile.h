@@ -149,6 +149,16 @@ static inline const tile_shape *tile_choose(int mode, int64_t f, int64_t p, int 
     return best;
 }
 
+/* The same, remembering its last choice: groups of channels after one another are alike, and choosing takes longer than the
+   sums of a small one. */
+typedef struct { int mode, unit; int64_t f, p; const tile_shape *shape; } tile_choice;
+
+static inline const tile_shape *tile_chosen(tile_choice *c, int mode, int64_t f, int64_t p, int unit) {
+    if (!c->shape || c->mode != mode || c->unit != unit || c->f != f || c->p != p)
+        *c = (tile_choice){mode, unit, f, p, tile_choose(mode, f, p, unit)};
+    return c->shape;
+}
+
 /* y = relu(residual + ((bias + sums) * scale + shift)), 0 where mask <= 0, for rows of sums that tiles left in scratch;
    bias_step: 1, or 0 for one bias for all, as it is with scale and shift.
    A row's last vector overlaps the one before where it can: masked stores are slow. */

@@ -2,6 +2,7 @@
 #include "conv2d_map.h"
 #include "conv2d_batch.h"
 #include "conv2d_image.h"
+#include "conv2d_groups.h"
 #include "conv2d_weight.h"
 #include "conv2d_weight_image.h"
 
@@ -52,7 +53,7 @@ static void K(conv2d_any)(const conv2d_map *m, const job *j) {
 }
 
 static void K(conv2d_run)(const conv2d_map *m, const job *j) {
-    const int done = LANES == 16 ? conv2d_batch(m, j) : conv2d_image(m, j);
+    const int done = LANES == 16 ? conv2d_batch(m, j) : conv2d_groups(m, j) || conv2d_image(m, j);
     if (!done) K(conv2d_any)(m, j);
 }
 

@@ -182,26 +182,72 @@ static void conv2d_image_pool(const conv2d_map *m, const rectangle *at, float *s
     }
 }
 
-/* Sums of pixels, `step` filters each from the first-th of group g on, to y. */
-static void conv2d_image_turn(const conv2d_map *m, const rectangle *at, const float *sums, int64_t step, int64_t g,
-                              int64_t first, int64_t end) {
-    const int64_t plane = m->y_height * m->y_width, row = m->y_step[0] * m->y_width;
-    const int whole = at->cells == m->y_width;            /* rows follow one another in y */
-    const int64_t lines = whole ? 1 : at->lines, run = whole ? at->lines * at->cells : at->cells;
+/* What becomes of sums of 16 lanes, which are y's channels o, o + o_step, ..., where all of it is the same for every pixel. */
+typedef struct { int bias, scale, relu; float of[3][16]; } conv2d_ends;
+
+static conv2d_ends conv2d_ends_of(const conv2d_map *m, int64_t o, int64_t o_step, int64_t lanes) {
+    conv2d_ends e = {.bias = m->bias != NULL, .scale = m->scale != NULL, .relu = m->relu};
+    for (int64_t i = 0; i < 16; i++) {
+        const int64_t channel = o + smaller(i, lanes - 1) * o_step;
+        if (e.bias) e.of[0][i] = m->bias[channel];
+        if (e.scale) e.of[1][i] = m->scale[channel], e.of[2][i] = m->shift[channel];
+    }
+    return e;
+}
+
+static void conv2d_ends_apply(const conv2d_ends *e, float *sums, int64_t step, int64_t count) {
+    for (int64_t p = 0; p < count; p++)
+        for (int i = 0; i < 16; i += VF) {
+            vf sum = vf_load(sums + p * step + i);
+            if (e->bias) sum = sum + vf_load(e->of[0] + i);
+            if (e->scale) sum = vf_fma(sum, vf_load(e->of[1] + i), vf_load(e->of[2] + i));
+            vf_store(sums + p * step + i, e->relu ? vf_masked(sum, sum) : sum);
+        }
+}
+
+/* `count` pixels, at most 16, of so many lanes, to y and channels y_step from there: as they are, */
+static void conv2d_turn_plain(const conv2d_map *m, const float *sums, int64_t step, int64_t count, int64_t lanes, float *y, int64_t y_step) {
     float turned[16 * 16] __attribute__((aligned(64)));
-    for (int64_t f = first; f < end; f += 16)
-        for (int64_t r = 0; r < lines; r++)
-            for (int64_t q = 0; q < run; q += 16) {
-                const int64_t count = smaller(16, run - q), from = (r * at->cells + q) * step + f - first;
-                const int64_t to = m->y_first[0] * m->y_width + (at->line + r) * row + m->y_first[1] + (at->cell + q) * m->y_step[1];
-                transpose_block(turned, 16, sums + from, step, count, 16);
-                for (int64_t i = 0; i < smaller(16, end - f); i++) {
-                    const int64_t o = g * m->filters + f + i;
-                    tile_rest rest = conv2d_rest(m, o, o * plane + to);
-                    rest.sums = turned + i * 16, rest.rows = 1, rest.count = count, rest.apart = m->y_step[1];
-                    tile_finish(&rest);
-                }
-            }
+    const int64_t apart = m->y_step[1];
+    if (count == 16 && apart == 1) {
+        transpose_block(y, y_step, sums, step, 16, lanes);
+        return;
+    }
+    transpose_block(turned, 16, sums, step, count, lanes);
+    for (int64_t i = 0; i < lanes; i++, y += y_step) {
+        for (int64_t k = 0; apart == 1 && k < count; k += VF) vf_store_run(y + k, vf_load(turned + i * 16 + k), count - k);
+        for (int64_t k = 0; apart > 1 && k < count; k++) y[k * apart] = turned[i * 16 + k];
+    }
+}
+
+/* or with what differs from pixel to pixel. */
+static void conv2d_turn_ends(const conv2d_map *m, const float *sums, int64_t step, int64_t count, int64_t lanes, int64_t to, int64_t o,
+                             int64_t o_step) {
+    float turned[16 * 16] __attribute__((aligned(64)));
+    transpose_block(turned, 16, sums, step, count, lanes);
+    for (int64_t i = 0; i < lanes; i++, o += o_step) {
+        tile_rest rest = conv2d_rest(m, o, to + o * m->y_height * m->y_width);
+        rest.sums = turned + i * 16, rest.rows = 1, rest.count = count, rest.apart = m->y_step[1];
+        tile_finish(&rest);
+    }
+}
+
+/* Sums of the pixels `at` in at most 16 lanes, from pixel to pixel `step` floats, to y's channels o, o + o_step, ... */
+static void conv2d_turn(const conv2d_map *m, const rectangle *at, float *sums, int64_t step, int64_t o, int64_t o_step, int64_t lanes) {
+    const int64_t plane = m->y_height * m->y_width, row = m->y_step[0] * m->y_width;
+    const int whole = at->cells == m->y_width && m->y_step[0] == 1;       /* rows follow one another in y */
+    const int64_t lines = whole ? 1 : at->lines, run = whole ? at->lines * at->cells : at->cells;
+    const int64_t first = (m->y_first[0] + at->line * m->y_step[0]) * m->y_width + m->y_first[1] + at->cell * m->y_step[1];
+    const int same = !m->residual && !m->mask;            /* for every pixel */
+    const conv2d_ends ends = conv2d_ends_of(m, o, o_step, lanes);
+    if (same && (ends.bias || ends.scale || ends.relu)) conv2d_ends_apply(&ends, sums, step, at->lines * at->cells);
+    for (int64_t r = 0; r < lines; r++)
+        for (int64_t q = 0; q < run; q += 16) {
+            const int64_t count = smaller(16, run - q), to = first + r * row + q * m->y_step[1];
+            const float *from = sums + (r * at->cells + q) * step;
+            if (same) conv2d_turn_plain(m, from, step, count, lanes, m->y + o * plane + to, o_step * plane);
+            else conv2d_turn_ends(m, from, step, count, lanes, to, o, o_step);
+        }
 }
 
 static int conv2d_image_inside(const conv2d_planes *c, const rectangle *at) {
@@ -259,7 +305,8 @@ static void conv2d_image_filters(const conv2d_map *m, conv2d_planes *c, const re
         conv2d_image_pool(m, at, c->sums, pitch, g * m->filters + first, end - first);
         ends.bias = ends.scale = NULL, ends.relu = 0;
     }
-    conv2d_image_turn(&ends, &of, c->sums, pitch, g, first, end);
+    for (int64_t f = first; f < end; f += 16)
+        conv2d_turn(&ends, &of, c->sums + f - first, pitch, g * m->filters + f, 1, smaller(16, end - f));
 }
 
 static void conv2d_image_chunk(const conv2d_map *m, conv2d_planes *c, const rectangle *at, int64_t g,

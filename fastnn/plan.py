@@ -12,7 +12,7 @@ from .graph import CONSTANT, INPUT, SLOT, SOURCES, STATE, Batch, Value, is_numbe
 KERNELS = {name: (i, space, tuple(f.split() for f in fields.split(";") if f))
            for i, (name, space, fields) in enumerate(native.kernels())}
 OPCODES = {name: i for i, (name, _) in enumerate(native.elementwise_ops())}
-ROW_REGIME = 16                 # from this many rows on, images lie in the lanes, or earlier (lanes_from)
+ROW_REGIME = 16                 # from this many rows on, images lie in the lanes, if nothing is known of costs (lanes_of)
 PROGRAM, CONSTANTS, INPUTS = 8, 8, 6        # an elementwise program's limits (kernels.def)
 LINE = 64
 
@@ -931,13 +931,17 @@ def node_costs(node):
     return 60 + 0.05 * size, 60 + 0.6 * size
 
 
-def lanes_from(graph):
-    """From how many rows on images lie in the lanes: always, where a sum over the batch is only written for that; else, where there
-    are ops that know what they cost, as soon as a group of 16 takes less time than so many rows one by one."""
+SURE = 1.3                      # from ROW_REGIME rows on, groups may be believed to take so many times longer
+
+
+def lanes_of(graph):
+    """-> a function: rows -> lanes. Images lie in the lanes always where a sum over the batch is only written for that; else from
+    ROW_REGIME rows on, and where there are ops that know what they cost, as soon as groups of 16, the last maybe not full, take
+    less time than the rows one by one."""
     modes = [(node.op.mode(node) if callable(node.op.mode) else node.op.mode, node) for node in graph.nodes]
     if any(mode == "reduce" and not node.op.few for mode, node in modes):
-        return 0
+        return lambda n: 16
     if not any(node.op.costs_rule for node in graph.nodes):
-        return ROW_REGIME
+        return lambda n: 16 if n >= ROW_REGIME else 1
     one, group = (sum(costs) for costs in zip(*map(node_costs, graph.nodes)))
-    return max(2, min(ROW_REGIME, int(group / one) + 1))
+    return lambda n: 16 if n > 1 and -(-n // 16) * group < n * one * (SURE if n >= ROW_REGIME else 1) else 1

@@ -1,5 +1,5 @@
 """What a convolution costs one image by itself and a group of 16 in the lanes, in nanoseconds of one core, as fitted to measured
-times: by it plan.lanes_from chooses the layout for a few images. Bits do not depend on it, except in sums over the batch."""
+times: by it plan.lanes_of chooses the layout for a few images. Bits do not depend on it, except in sums over the batch."""
 from ._arguments import prod
 
 
@@ -50,14 +50,14 @@ def _pixels_or_filters(channels, filters, grid):
 
 
 def lanes_are_filters(sizes, backward):
-    """Had lanes of one image better be filters than pixels?"""
+    """Had lanes of one image better be filters than pixels? Packing the weights counts once, as if for an image."""
     channels, filters = (sizes[name] // sizes["groups"] for name in ("channels", "filters"))
     if backward:
         channels, filters = filters, channels
     axes = [(_backward_axis if backward else _forward_axis)(*axis) for axis in _axes(sizes)]
     vectors = [_pixels_or_filters(channels, filters, grid)[1:] for grid in _grids(*axes)]
     by_pixel, by_filter = map(sum, zip(*vectors))
-    return by_filter < by_pixel
+    return by_filter + -(-filters // 16) * 16 * channels * prod(sizes["kernel"]) < by_pixel
 
 
 def _map_costs(grids, channels, filters, groups, by_filter, memory):

@@ -66,7 +66,8 @@ static void K(conv2d_forward)(const conv2d_forward_args *a, const job *j) {
     K(conv2d_run)(&m, j);
 }
 
-static void K(conv2d_backward_input)(const conv2d_backward_input_args *a, const job *j) {
+/* All grids of groups [first, end). */
+static void K(conv2d_backward_groups)(const conv2d_backward_input_args *a, const job *j, int64_t first, int64_t end) {
     conv2d_map m;
     for (int64_t i = 0; i < a->stride[0]; i++)
         for (int64_t k = 0; k < a->stride[1]; k++) {
@@ -75,8 +76,16 @@ static void K(conv2d_backward_input)(const conv2d_backward_input_args *a, const 
             m.y = a->dx.p + j->group * a->dx.stride;
             if (a->residual.p) m.residual = a->residual.p + j->group * a->residual.stride;
             if (a->mask.p) m.mask = a->mask.p + j->group * a->mask.stride;
+            conv2d_some_groups(&m, first, end, LANES);
             if (m.rows && m.columns) K(conv2d_run)(&m, j);
         }
+}
+
+/* As many groups at once as one image's lanes hold (conv2d_groups.h): what one grid leaves of a line of dx the next finds in L2. */
+static void K(conv2d_backward_input)(const conv2d_backward_input_args *a, const job *j) {
+    const int64_t some = LANES == 1 && a->stride[0] * a->stride[1] > 1 ? 16 : a->groups;
+    for (int64_t g = 0; g < a->groups; g += some)
+        K(conv2d_backward_groups)(a, j, g, smaller(a->groups, g + some));
 }
 
 static void K(conv2d_backward_weight)(const conv2d_backward_weight_args *a, const job *j) {

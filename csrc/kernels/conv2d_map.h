@@ -118,6 +118,20 @@ static inline int64_t conv2d_backward_axis(conv2d_map *m, const conv2d_backward_
     return first < size ? (size - 1 - first) / stride + 1 : 0;
 }
 
+/* The map of groups [first, end) alone, with all that is theirs; lanes: images that an element holds. */
+static inline void conv2d_some_groups(conv2d_map *m, int64_t first, int64_t end, int64_t lanes) {
+    const int64_t o = first * m->filters, y = o * m->y_height * m->y_width * lanes;
+    m->groups = end - first;
+    m->x += first * m->channels * m->height * m->width * lanes;
+    m->y += y;
+    m->weight += first * m->w_group;
+    if (m->packed) m->packed += first * ceil_div(m->filters, 16) * 16 * m->channels * m->area;
+    if (m->bias) m->bias += o;
+    if (m->scale) m->scale += o, m->shift += o;
+    if (m->residual) m->residual += y;
+    if (m->mask) m->mask += y;
+}
+
 /* Grid (i, j) of stride[0] * stride[1]. */
 static inline void conv2d_backward_map(conv2d_map *m, const conv2d_backward_input_args *a, int64_t i, int64_t j) {
     *m = (conv2d_map){

@@ -51,13 +51,15 @@ static int weight_image_of(weight_image *p, const conv2d_map *m, float *scratch)
 /* dy of filters from `dy` on as [filter][pixel], zeros where the planes hold what is between two rows. */
 static void weight_image_spread(weight_image *p, const float *dy, int64_t filters, const rectangle *at, int64_t vectors) {
     p->pitch = vectors * 16 + (vectors % 16 ? 0 : 16);
+    const int whole = p->c.width == p->m->columns;        /* rows follow one another in dy, and here */
+    const int64_t lines = whole ? 1 : at->lines, cells = whole ? at->lines * at->cells : at->cells;
     for (int64_t f = 0; f < filters; f++)
-        for (int64_t r = 0; r < at->lines; r++) {
+        for (int64_t r = 0; r < lines; r++) {
             const float *from = dy + (f * p->m->rows + at->line + r) * p->m->columns + at->cell;
             float *to = p->turned + f * p->pitch + r * p->c.width;
-            const int64_t end = r + 1 < at->lines ? p->c.width : vectors * 16 - r * p->c.width;
+            const int64_t end = r + 1 < lines ? p->c.width : vectors * 16 - r * p->c.width;
             for (int64_t i = 0; i < end; i += VF)         /* what is written past the end is overwritten later */
-                vf_store(to + i, i < at->cells ? vf_load_run(from + i, at->cells - i) : vf_set1(0));
+                vf_store(to + i, i < cells ? vf_load_run(from + i, cells - i) : vf_set1(0));
         }
 }
 

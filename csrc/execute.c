@@ -309,10 +309,11 @@ static void part_job(void *context, int64_t index, float *scratch) {
     call(r, s, r->first_group + index % r->groups, first + index / r->groups, parts, scratch);
 }
 
-static int64_t step_cost(const run *r, int64_t s) {
-    const fastnn_step *step = &r->program->steps[s];
-    return step->grows ? (int64_t)((double)step->cost * (double)r->arena->n / 64) : step->cost;
+static int64_t grown(const run *r, int64_t s, int64_t cost) {
+    return r->program->steps[s].grows ? (int64_t)((double)cost * (double)r->arena->n / 64) : cost;
 }
+static int64_t step_cost(const run *r, int64_t s) { return grown(r, s, r->program->steps[s].cost); }
+static int64_t split_cost(const run *r, int64_t s) { return grown(r, s, r->program->steps[s].split); }
 
 static int64_t phase_cost(const run *r, const fastnn_phase *f) {
     int64_t cost = 0;
@@ -353,16 +354,16 @@ static void run_parts(run *r, int64_t first, int64_t last, int64_t groups, int64
     int64_t target = cost / (cost < (int64_t)SMALL_NS * COST_A_NS ? threads : 2 * threads), whole = 0, before = 0;
     if (target < (int64_t)JOB_NS * COST_A_NS) target = (int64_t)JOB_NS * COST_A_NS;
     for (int64_t s = first; s < last; s++) {
-        int64_t parts = (step_cost(r, s) + target - 1) / target;
-        if (threads == 1 || parts <= 1 || r->program->steps[s].check) parts = 1, whole += step_cost(r, s);
+        int64_t parts = (split_cost(r, s) + target - 1) / target;
+        if (threads == 1 || parts <= 1 || r->program->steps[s].check) parts = 1, whole += split_cost(r, s);
         else parts = (parts + threads - 1) / threads * threads;
         r->arena->parts[s] = parts;
     }
     for (int64_t s = first; s < last; s++) {
         if (r->arena->parts[s] > 1) continue;
-        const int64_t half = step_cost(r, s) / 2;
+        const int64_t half = split_cost(r, s) / 2;
         r->arena->share[s] = whole ? threads * (before + half) / (whole + 1) : 0;
-        before += step_cost(r, s);
+        before += split_cost(r, s);
     }
     run_part_jobs(r, first, last, groups, threads);
 }
@@ -388,7 +389,7 @@ static void run_chain(run *r, const fastnn_phase *f, int64_t cost, int64_t remai
     run_jobs(r, chain_job, whole, NULL, threads);
     r->first_group = whole;
     for (int64_t s = f->first; s < f->last && whole < groups; s++) {
-        int64_t step = step_cost(r, s) * rest;
+        int64_t step = split_cost(r, s) * rest;
         run_parts(r, s, s + 1, rest, step, threads_for(r, step, remaining));
     }
     r->first_group = 0;

@@ -46,8 +46,8 @@ enum { PHASE_CHAIN, PHASE_EACH, PHASE_SHARED };
 enum { SLOTS_AN_ARRAY = 8 };                               /* dtype, row_stride, strides[6] */
 
 typedef struct { int64_t kind, a, b, c; } fastnn_word;
-/* cost: of a group; where the step `grows`, of 64 rows; else of the step */
-typedef struct { int64_t kernel, lanes, per_group, cost, grows, check, first_word, words; } fastnn_step;
+/* cost: of a group; where the step `grows`, of 64 rows; else of the step. split: the same, as far as threads may share it */
+typedef struct { int64_t kernel, lanes, per_group, cost, split, grows, check, first_word, words; } fastnn_step;
 typedef struct { int64_t kind, first, last; } fastnn_phase;
 typedef struct { int64_t first, last; } fastnn_segment;    /* phases */
 

@@ -100,19 +100,20 @@ accuracy    y[i] = 1 where argmax_c x[c, i] (first of ties) is the target, or th
 conv2d_forward   y[o, p, q] = relu(residual + fma(bias[o] + sum_{i,u,v} x[g(o) + i, p s0 - pt + u d0, q s1 - pl + v d1]
             weight[o, i, u, v], scale[o], shift[o])); scale NULL: without scale and shift. padding = (top,
             bottom, left, right), zeros. weight (filters, channels/groups, kernel...), natural order. packed: conv2d_pack's
-            result, or NULL (LANES 16 never needs it). bias, residual may be NULL; relu 0 or 1.
+            result where lanes had better be filters, or NULL (LANES 16 never needs it). bias, residual may be NULL; relu 0 or 1.
             pool: then max_pool2d of 2x2, stride 2, whose result y is (without residual; stride and dilation 1, channels of one
             block).
             Order of the sum: (block of input channels, u, v, channel in the block), blocks of 32 channels where u*v <= 9, 16
             where <= 25, else 8; 256 where the kernel is 1x1. One FMA chain from +0 a block, block sums added ascending.
 conv2d_backward_input   dx = mask <= 0 ? 0 : relu(residual + fma(bias + the transpose of the forward, scale, shift)): sum over (block
             of filters, u, v, filter), blocks as above. bias, scale and shift [channels] and relu: where it is a transposed
-            convolution's forward. residual, mask may be NULL here and below.
+            convolution's forward. residual, mask may be NULL here and below. packed as above, `turned`.
 conv2d_backward_weight  dweight[o, i, u, v] = sum over images and pixels of dy[o, p, q] x[...]: for each group ascending, for each
             block of output pixels (as many whole rows as hold 64; a row wider than 64 is cut after every 64) an FMA chain a
             lane, block sums added ascending a lane to +0, lanes past n dropped; at last a tree over lanes (i+8, i+4, i+2, i+1).
 conv2d_pack  weights for LANES 1 in the order that conv2d_forward wants: its own business, filters of a group rounded up to
-            a multiple of 16: groups * ceil(filters / groups / 16) * 16 * (channels / groups) * u * v floats.
+            a multiple of 16: groups * ceil(filters / groups / 16) * 16 * (channels / groups) * u * v floats. turned: in that
+            of conv2d_backward_input, where channels and filters change places.
 winograd_forward   conv2d_forward of a 3x3 kernel, stride 1, dilation 1, groups 1, by Winograd's F(4x4, 3x3) (points, transforms
             and their order in winograd_transform.h). packed: winograd_pack's result. The product over channels is one FMA chain
             from +0 a block of 128 channels (64 where there are more than 128), block sums added ascending; then the output

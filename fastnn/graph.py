@@ -107,7 +107,7 @@ class Op:
     result depends on that row alone), "reduce" (sums over the rows), "flat" (mixes them), or a function of the node.
     `check` and `update` mark ops that may fail on data and ops that write their first inputs in place. `rows`: how many of the
     first inputs have one row an image, for ops that know images (convolution); 0: called on arrays, all axes are alike. `few`: of
-    a "reduce", that its kernels are written for few rows too. `costs` (inputs, out, **attrs): see plan.lanes_from."""
+    a "reduce", that its kernels are written for few rows too. `costs` (inputs, out, **attrs): see plan.lanes_of."""
 
     def __init__(self, name, shape=None, mode="row", check=False, update=False, rows=0, few=False):
         self.name, self.shape, self.mode, self.check, self.update, self.rows = name, shape, mode, check, update, rows

@@ -47,7 +47,7 @@ cdef extern from "execute.h" nogil:
     ctypedef struct fastnn_word:
         int64_t kind, a, b, c
     ctypedef struct fastnn_step:
-        int64_t kernel, lanes, per_group, cost, grows, check, first_word, words
+        int64_t kernel, lanes, per_group, cost, split, grows, check, first_word, words
     ctypedef struct fastnn_phase:
         int64_t kind, first, last
     ctypedef struct fastnn_segment:
@@ -286,8 +286,8 @@ cdef int _get_array(object array, Py_buffer *view, int64_t *slots, str what, Py_
 # ---- programs ----
 
 cdef class Program:
-    """A plan, encoded. steps: (kernel index, lanes, per_group, cost, grows, check, words), words a C-contiguous int64 array (n, 4);
-    segments: lists of phases (kind, first, last). What the numbers mean: csrc/execute.h and execute.c.
+    """A plan, encoded. steps: (kernel index, lanes, per_group, cost, split, grows, check, words), words a C-contiguous int64
+    array (n, 4); segments: lists of phases (kind, first, last). What the numbers mean: csrc/execute.h and execute.c.
 
     ValueError where the program is not one, naming the step and the word."""
     cdef fastnn_program *p
@@ -330,10 +330,10 @@ cdef class Program:
         cdef int64_t w = 0, s = 0
         p.steps = <fastnn_step *>_allocate(len(steps) * sizeof(fastnn_step))
         p.words = <fastnn_word *>_allocate(sum([len(words) for *_, words in steps]) * sizeof(fastnn_word))
-        for kernel, lanes, per_group, cost, grows, check, words in steps:
+        for kernel, lanes, per_group, cost, split, grows, check, words in steps:
             step = &p.steps[s]
             step.kernel, step.lanes, step.per_group, step.cost = kernel, lanes, bool(per_group), cost
-            step.grows, step.check = bool(grows), bool(check)
+            step.split, step.grows, step.check = split, bool(grows), bool(check)
             step.first_word, step.words = w, len(words)
             PyObject_GetBuffer(words, &view, PyBUF_C_CONTIGUOUS)
             try:

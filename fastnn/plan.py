@@ -12,7 +12,7 @@ from .graph import CONSTANT, INPUT, SLOT, SOURCES, STATE, Batch, Value, is_numbe
 KERNELS = {name: (i, space, tuple(f.split() for f in fields.split(";") if f))
            for i, (name, space, fields) in enumerate(native.kernels())}
 OPCODES = {name: i for i, (name, _) in enumerate(native.elementwise_ops())}
-ROW_REGIME = 16                 # from this many rows on, images lie in the lanes, or earlier (lanes_from)
+ROW_REGIME = 16                 # from this many rows on, images lie in the lanes, if nothing is known of costs (lanes_of)
 PROGRAM, CONSTANTS, INPUTS = 8, 8, 6        # an elementwise program's limits (kernels.def)
 LINE = 64
 
@@ -719,19 +719,29 @@ def _is_batched(step):
     return any(isinstance(v, Batch) for v in step.fields.values())
 
 
+def cost(step, lanes):
+    """What the executor (execute.c) goes by: float operations at 50 a nanosecond, and more for a convolution of which the op
+    knows that what it does besides products, such as copies, takes longer."""
+    least = estimate(step, lanes)
+    if not step.kernel.startswith("conv2d_") or "out_height" not in step.fields or not step.node.op.costs_rule:
+        return least
+    nanoseconds = node_costs(step.node)[lanes == 16] * (1 if step.mode == "row" else 64 // lanes)
+    return max(least, int(50 * nanoseconds))
+
+
 def share_costs(steps, lanes):
-    """{id of step: what the executor splits work by (execute.c)}, in float operations at 50 a nanosecond. In a large network the
-    halves of a single image stay on their cores from step to step. In a small one a split step pays twice, since the other core
-    works beside: they meet, it fetches its part and gives back its results: measured, 2 us for a linear layer, whose limit is
-    reading its weights (80 bytes a nanosecond), 8 us for others."""
-    work = {id(s): estimate(s, lanes) for s in steps}
+    """{id of step: (its cost, the part of it by which its work is split)}. In a large network the halves of a single image stay on
+    their cores from step to step. In a small one a split step pays twice, since the other core works beside: they meet, it
+    fetches its part and gives back its results: measured, 2 us for a linear layer, whose limit is reading its weights (80 bytes
+    a nanosecond), 8 us for others."""
+    costs = {id(s): (cost(s, lanes),) * 2 for s in steps}
     single = [s for s in steps if s.mode == "row"] if lanes == 1 else ()
-    if sum(work[id(s)] for s in single) < LARGE:
+    if sum(costs[id(s)][0] for s in single) < LARGE:
         for s in single:
-            linear = s.kernel == "linear_forward"
+            whole, linear = costs[id(s)][0], s.kernel == "linear_forward"
             least = 4 * s.fields["in_features"] * s.fields["out_features"] if linear else 0
-            work[id(s)] = max(64, int(max(work[id(s)], least) * 0.55) - 100 * (2000 if linear else 8000))
-    return work
+            costs[id(s)] = whole, max(64, int(max(whole, least) * 0.55) - 100 * (2000 if linear else 8000))
+    return costs
 
 
 # ---- encoding
@@ -835,7 +845,8 @@ class Plan:
                     space = KERNELS[s.kernel][1]
                     wide = lanes if s.mode == "row" or space == "SUM" else 16 if space == "REDUCE" and s.mode == "reduce" else 1
                     grows = s.mode != "row" and any(sizes[1:3]) and (space != "FLAT" or _is_batched(s))
-                    encoded.append((KERNELS[s.kernel][0], wide, s.mode == "row", costs[id(s)], grows, s.check, encoder.words(s)))
+                    encoded.append((KERNELS[s.kernel][0], wide, s.mode == "row", *costs[id(s)], grows, s.check,
+                                    encoder.words(s)))
                 segment.append((kind, first, len(encoded)))
             segments.append(segment)
         self.listing = [[(("chain", "each", "shared")[kind], members) for kind, members in phases] for phases in phases_of]
@@ -920,13 +931,17 @@ def node_costs(node):
     return 60 + 0.05 * size, 60 + 0.6 * size
 
 
-def lanes_from(graph):
-    """From how many rows on images lie in the lanes: always, where a sum over the batch is only written for that; else, where there
-    are ops that know what they cost, as soon as a group of 16 takes less time than so many rows one by one."""
+SURE = 1.3                      # from ROW_REGIME rows on, groups may be believed to take so many times longer
+
+
+def lanes_of(graph):
+    """-> a function: rows -> lanes. Images lie in the lanes always where a sum over the batch is only written for that; else from
+    ROW_REGIME rows on, and where there are ops that know what they cost, as soon as groups of 16, the last maybe not full, take
+    less time than the rows one by one."""
     modes = [(node.op.mode(node) if callable(node.op.mode) else node.op.mode, node) for node in graph.nodes]
     if any(mode == "reduce" and not node.op.few for mode, node in modes):
-        return 0
+        return lambda n: 16
     if not any(node.op.costs_rule for node in graph.nodes):
-        return ROW_REGIME
+        return lambda n: 16 if n >= ROW_REGIME else 1
     one, group = (sum(costs) for costs in zip(*map(node_costs, graph.nodes)))
-    return max(2, min(ROW_REGIME, int(group / one) + 1))
+    return lambda n: 16 if n > 1 and -(-n // 16) * group < n * one * (SURE if n >= ROW_REGIME else 1) else 1

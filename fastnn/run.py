@@ -46,11 +46,11 @@ class Executable:
         self.written = [s.node.attrs["holder"].storage for s, _ in graph.updates]
         if self.native:
             from . import plan                      # compiling is not needed before the first run: import stays quick
-            self.compile, self.lanes_from = plan.compile, plan.lanes_from(graph)
+            self.compile, self.lanes_of = plan.compile, plan.lanes_of(graph)
 
     def bound(self, n):
         """(plan, binding) for n rows."""
-        lanes = 16 if n >= self.lanes_from else 1
+        lanes = self.lanes_of(n)
         pair = self.bindings.get(lanes)
         if pair is None:
             plan = self.compile(self.graph, lanes)

@@ -30,7 +30,7 @@ def step(name, lanes, cost=1000, check=False, **fields):
         for v in value if isinstance(value, list) else [value]:
             words.append(v if isinstance(v, tuple) else (0, bits(v) if isinstance(v, float) else int(v or 0), 0, 0))
     assert not fields, fields
-    return index, lanes, space == "ROW", cost, False, check, np.array(words, np.int64)
+    return index, lanes, space == "ROW", cost, cost, False, check, np.array(words, np.int64)
 
 
 def array_fields(slot):
@@ -188,9 +188,9 @@ def test_a_failed_check_stops_the_run():
 def test_wrong_programs_are_refused(change, message):
     fill = list(step("fill", 16, y=(4, 0, 0, 0), count=3, value=1.0))
     if "words" in change:
-        fill[6] = change["words"]
+        fill[7] = change["words"]
     if "word" in change:
-        fill[6][0] = change["word"]
+        fill[7][0] = change["word"]
     with pytest.raises(ValueError, match=message):
         native.Program(change.get("lanes", 16), [tuple(fill)], [change.get("phases", [(0, 0, 1)])], 1024, 0, 0, 0, 0, 0, 0, 0)
 

@@ -2,6 +2,7 @@
 #include "conv2d_map.h"
 #include "conv2d_batch.h"
 #include "conv2d_image.h"
+#include "conv2d_groups.h"
 #include "conv2d_weight.h"
 #include "conv2d_weight_image.h"
 
@@ -52,7 +53,7 @@ static void K(conv2d_any)(const conv2d_map *m, const job *j) {
 }
 
 static void K(conv2d_run)(const conv2d_map *m, const job *j) {
-    const int done = LANES == 16 ? conv2d_batch(m, j) : conv2d_image(m, j);
+    const int done = LANES == 16 ? conv2d_batch(m, j) : conv2d_groups(m, j) || conv2d_image(m, j);
     if (!done) K(conv2d_any)(m, j);
 }
 
@@ -65,7 +66,8 @@ static void K(conv2d_forward)(const conv2d_forward_args *a, const job *j) {
     K(conv2d_run)(&m, j);
 }
 
-static void K(conv2d_backward_input)(const conv2d_backward_input_args *a, const job *j) {
+/* All grids of groups [first, end). */
+static void K(conv2d_backward_groups)(const conv2d_backward_input_args *a, const job *j, int64_t first, int64_t end) {
     conv2d_map m;
     for (int64_t i = 0; i < a->stride[0]; i++)
         for (int64_t k = 0; k < a->stride[1]; k++) {
@@ -74,8 +76,16 @@ static void K(conv2d_backward_input)(const conv2d_backward_input_args *a, const 
             m.y = a->dx.p + j->group * a->dx.stride;
             if (a->residual.p) m.residual = a->residual.p + j->group * a->residual.stride;
             if (a->mask.p) m.mask = a->mask.p + j->group * a->mask.stride;
+            conv2d_some_groups(&m, first, end, LANES);
             if (m.rows && m.columns) K(conv2d_run)(&m, j);
         }
+}
+
+/* As many groups at once as one image's lanes hold (conv2d_groups.h): what one grid leaves of a line of dx the next finds in L2. */
+static void K(conv2d_backward_input)(const conv2d_backward_input_args *a, const job *j) {
+    const int64_t some = LANES == 1 && a->stride[0] * a->stride[1] > 1 ? 16 : a->groups;
+    for (int64_t g = 0; g < a->groups; g += some)
+        K(conv2d_backward_groups)(a, j, g, smaller(a->groups, g + some));
 }
 
 static void K(conv2d_backward_weight)(const conv2d_backward_weight_args *a, const job *j) {

@@ -50,6 +50,7 @@ typedef struct {
     slice inside[2];                                      /* pixels with no taps outside x: rows, columns */
     float *copy;
     conv2d_ahead ahead;
+    tile_choice choice;
 } conv2d_chunks;
 
 /* The tables of taps [u) x [v); with a single channel only of u, v being terms. */
@@ -70,6 +71,7 @@ static int conv2d_chunks_of(conv2d_chunks *c, const conv2d_map *m, float *scratc
     const int64_t taps = m->taps[0] * m->taps[1], capacity = (SCRATCH_FLOATS - 8 * taps) / IMAGES - 1;
     const int64_t unit = conv2d_unit(m);
     enum { ENOUGH = 6144 };                               /* vectors: leaves half of a 1 MB L2 to the rest */
+    c->choice.shape = NULL;
     c->row = copy_axis_of(m, 0);
     c->column = copy_axis_of(m, 1);
     c->block = smaller(m->block, m->channels);
@@ -109,13 +111,10 @@ static inline void zero_images(float *y, int64_t count) {
     for (int64_t i = 0; i < count * IMAGES; i += VF) vf_store(y + i, vf_set1(0));
 }
 
-/* One copied row: x[first + k step], zeros outside [0, size). */
-static inline void copy_row(float *y, const float *x, int64_t first, int64_t step, int64_t count, int64_t size) {
+/* Which of `count` elements first + k step lie in [0, size). */
+static inline slice copy_inside(int64_t first, int64_t step, int64_t count, int64_t size) {
     const int64_t before = smaller(count, first < 0 ? ceil_div(-first, step) : 0);
-    const int64_t end = larger(before, smaller(count, first < size ? (size - 1 - first) / step + 1 : 0));
-    zero_images(y, before);
-    copy_images(y + before * IMAGES, x + (first + before * step) * IMAGES, end - before, step);
-    zero_images(y + end * IMAGES, count - end);
+    return (slice){before, larger(before, smaller(count, first < size ? (size - 1 - first) / step + 1 : 0))};
 }
 
 /* x: the first channel of the block. */
@@ -123,12 +122,19 @@ static void conv2d_copy(const conv2d_map *m, const conv2d_chunks *c, const float
     const int64_t lines = copy_lines(&c->row, at->lines), width = copy_lines(&c->column, at->cells);
     const int64_t row = m->x_first[0] + at->line * m->x_step[0] + c->row.start;
     const int64_t column = m->x_first[1] + at->cell * m->x_step[1] + c->column.start;
+    const slice in = copy_inside(column, c->column.step, width, m->width);
     for (int64_t i = 0; i < channels; i++)
         for (int64_t k = 0; k < lines; k++) {
             float *y = c->copy + (k * c->block + i) * c->pitch * IMAGES;
             const int64_t line = row + k * c->row.step;
-            if (line < 0 || line >= m->height) zero_images(y, width);
-            else copy_row(y, x + (i * m->height + line) * m->width * IMAGES, column, c->column.step, width, m->width);
+            if (line < 0 || line >= m->height) {
+                zero_images(y, width);
+                continue;
+            }
+            zero_images(y, in.begin);
+            copy_images(y + in.begin * IMAGES, x + ((i * m->height + line) * m->width + column + in.begin * c->column.step) * IMAGES,
+                        in.end - in.begin, c->column.step);
+            zero_images(y + in.end * IMAGES, width - in.end);
         }
 }
 
@@ -164,9 +170,11 @@ static inline void conv2d_tile_taps(tile *t, const conv2d_map *m, const conv2d_c
     if (m->channels == 1) t->count = v.end - v.begin;
 }
 
-/* Whether tiles of p pixels had better begin anew in each row, as more taps at the border can be left out then. */
-static int conv2d_rowwise(const conv2d_map *m, const rectangle *at, int64_t p) {
+/* Whether tiles of p pixels had better begin anew in each row, as more taps at the border can be left out then.
+   inside: columns with no tap outside. */
+static int conv2d_rowwise(const conv2d_map *m, const rectangle *at, const slice *inside, int64_t p) {
     int64_t taps = 0;
+    if (at->cell >= inside->begin && at->cell + at->cells <= inside->end) return 0;
     for (int64_t q = 0; q < at->cells; q += p) {
         const slice v = conv2d_taps_inside(m, 1, m->width, at->cell + q, at->cell + smaller(q + p, at->cells) - 1);
         taps += (v.end - v.begin) * p;
@@ -271,9 +279,9 @@ static void conv2d_tiles(const conv2d_map *m, conv2d_chunks *c, const rectangle 
                          int64_t first, int64_t end) {
     const int64_t vectors = at->lines * at->cells * PIECES, plane = m->y_height * m->y_width * IMAGES;
     const int64_t offset = g * m->filters * plane;
-    const tile_shape *shape = tile_choose(TILE_VS, end - first, m->pool ? 2 * at->cells * PIECES : vectors, m->pool ? 4 : 1);
+    const tile_shape *shape = tile_chosen(&c->choice, TILE_VS, end - first, m->pool ? 2 * at->cells * PIECES : vectors, m->pool ? 4 : 1);
     const int last = channel + c->block >= m->channels;
-    const int rowwise = conv2d_rowwise(m, at, ceil_div(shape->p, PIECES));
+    const int rowwise = conv2d_rowwise(m, at, &c->inside[1], ceil_div(shape->p, PIECES));
     const int64_t terms = m->taps[0] * m->taps[1] * c->block;
     float bias[TILE_F], scale[TILE_F], shift[TILE_F], weights[WEIGHTS];
     tile t = {.count = smaller(c->block, m->channels - channel), .a_step = c->a_step, .b_step = c->b_step, .add = channel > 0,
@@ -283,7 +291,7 @@ static void conv2d_tiles(const conv2d_map *m, conv2d_chunks *c, const rectangle 
               .mask = last && m->mask ? m->mask + offset : NULL};
     const int64_t tiles = ceil_div(end - first, shape->f) *
                           (rowwise && !m->pool ? at->lines * ceil_div(at->cells * PIECES, shape->p) : ceil_div(vectors, shape->p));
-    if (end - first >= 16) conv2d_spread(&c->ahead, tiles);                  /* for few filters copies take the time */
+    if (c->ahead.left) conv2d_spread(&c->ahead, tiles);
     const float *w = m->weight + g * m->w_group + channel * m->w_channel;
     for (int64_t f = first; f < end; f += shape->f) {
         if (c->packs) conv2d_weights(weights, w + f * m->w_filter, m, c, smaller(shape->f, end - f), t.count);
@@ -333,8 +341,9 @@ static int conv2d_batch(const conv2d_map *m, const job *j) {
             const conv2d_chunk this = now;
             conv2d_copy(m, &c, x + this.channel * plane, smaller(c.block, m->channels - this.channel), &this.at);
             more = conv2d_next(m, &c, &now, top + rows);
-            c.ahead = conv2d_look_ahead(m, &c, &now.at, x + now.channel * plane,
-                                        more ? smaller(c.block, m->channels - now.channel) : 0);
+            c.ahead = (conv2d_ahead){0};
+            if (more && end - first >= FILTERS)           /* for few filters copies take the time */
+                c.ahead = conv2d_look_ahead(m, &c, &now.at, x + now.channel * plane, smaller(c.block, m->channels - now.channel));
             conv2d_tiles(m, &c, &this.at, g, this.channel, first, end);
         }
     }

@@ -15,6 +15,7 @@ typedef struct {
     int64_t block;                                        /* channels of one chain */
     const float *weight, *packed, *bias, *scale, *shift;
     int64_t w_group, w_filter, w_channel, w_tap[2];       /* steps in weight */
+    int64_t first_tap, area;                              /* where the taps begin in a channel's kernel; its size */
     const float *x, *residual, *mask;                     /* of this call's images */
     float *y;
     int relu, pool;                                       /* pool: y is the largest of 2x2 pixels each (of one block) */
@@ -79,7 +80,7 @@ static inline void conv2d_forward_map(conv2d_map *m, const conv2d_forward_args *
         .x_tap = {a->dilation[0], a->dilation[1]}, .taps = {a->kernel[0], a->kernel[1]}, .block = conv2d_block(a->kernel),
         .weight = a->weight, .packed = a->packed, .bias = a->bias, .scale = a->scale,
         .shift = a->shift, .relu = (int)a->relu, .pool = (int)a->pool,
-        .w_tap = {a->kernel[1], 1}, .w_channel = a->kernel[0] * a->kernel[1],
+        .w_tap = {a->kernel[1], 1}, .w_channel = a->kernel[0] * a->kernel[1], .area = a->kernel[0] * a->kernel[1],
     };
     m->w_filter = m->w_channel * m->channels;
     m->w_group = m->w_filter * m->filters;
@@ -113,8 +114,22 @@ static inline int64_t conv2d_backward_axis(conv2d_map *m, const conv2d_backward_
     m->x_step[axis] = 1;
     m->x_tap[axis] = -(tap_step * dilation / stride);
     m->w_tap[axis] = tap_step * (axis ? 1 : a->kernel[1]);
-    m->weight += (m->taps[axis] ? tap : 0) * (axis ? 1 : a->kernel[1]);
+    m->first_tap += (m->taps[axis] ? tap : 0) * (axis ? 1 : a->kernel[1]);
     return first < size ? (size - 1 - first) / stride + 1 : 0;
+}
+
+/* The map of groups [first, end) alone, with all that is theirs; lanes: images that an element holds. */
+static inline void conv2d_some_groups(conv2d_map *m, int64_t first, int64_t end, int64_t lanes) {
+    const int64_t o = first * m->filters, y = o * m->y_height * m->y_width * lanes;
+    m->groups = end - first;
+    m->x += first * m->channels * m->height * m->width * lanes;
+    m->y += y;
+    m->weight += first * m->w_group;
+    if (m->packed) m->packed += first * ceil_div(m->filters, 16) * 16 * m->channels * m->area;
+    if (m->bias) m->bias += o;
+    if (m->scale) m->scale += o, m->shift += o;
+    if (m->residual) m->residual += y;
+    if (m->mask) m->mask += y;
 }
 
 /* Grid (i, j) of stride[0] * stride[1]. */
@@ -122,12 +137,14 @@ static inline void conv2d_backward_map(conv2d_map *m, const conv2d_backward_inpu
     *m = (conv2d_map){
         .groups = a->groups, .channels = a->filters / a->groups, .height = a->out_height, .width = a->out_width,
         .filters = a->channels / a->groups, .y_height = a->height, .y_width = a->width,
-        .block = conv2d_block(a->kernel), .weight = a->weight, .w_filter = a->kernel[0] * a->kernel[1],
+        .block = conv2d_block(a->kernel), .packed = a->packed, .w_filter = a->kernel[0] * a->kernel[1],
+        .area = a->kernel[0] * a->kernel[1],
         .bias = a->bias, .scale = a->scale, .shift = a->shift, .relu = (int)a->relu,
     };
     m->w_channel = m->w_filter * m->filters;
     m->w_group = m->w_channel * m->channels;
     m->rows = conv2d_backward_axis(m, a, 0, i);
     m->columns = conv2d_backward_axis(m, a, 1, j);
+    m->weight = (const float *)a->weight + m->first_tap;
 }
 #endif

@@ -16,6 +16,7 @@ typedef struct {
     int64_t a_tap[CHAIN_PIXELS], b_tap[CHAIN_PIXELS];
     int64_t *tap;
     float *copy, *state;
+    tile_choice *choice;
 } conv2d_weight_plan;
 
 /* Where each tap of a part begins in the copy. */
@@ -32,7 +33,7 @@ static void conv2d_weight_taps(conv2d_weight_plan *p, const rectangle *part) {
 static void conv2d_weight_tiles(const conv2d_weight_plan *p, const rectangle *at, const float *copy, const float *dy,
                                 int64_t images, const rectangle *part) {
     const int64_t plane = p->m->y_height * p->m->y_width * IMAGES, step = part->lines * IMAGES;
-    const tile_shape *shape = tile_choose(TILE_VV, part->cells, part->lines, 1);
+    const tile_shape *shape = tile_chosen(p->choice, TILE_VV, part->cells, part->lines, 1);
     tile t = {.a_tap = p->a_tap, .b_tap = p->b_tap, .taps = at->lines, .count = at->cells,
               .a_step = p->column.pixel * IMAGES, .b_step = IMAGES, .add = 1};
     dy += part->cell * plane + (at->line * p->m->y_width + at->cell) * IMAGES;
@@ -131,10 +132,11 @@ static void conv2d_weight_chains(conv2d_weight_plan *p) {
 static void conv2d_weight(const conv2d_backward_weight_args *a, const job *j) {
     enum { STATE = 6144, TAPS = 2 * STATE / IMAGES, COPY = SCRATCH_FLOATS / IMAGES - STATE - TAPS };  /* vectors */
     conv2d_map m;
+    tile_choice choice = {0};
     conv2d_weight_map(&m, a);
     conv2d_weight_plan p = {.m = &m, .n = j->n, .x_stride = a->x.stride, .dy_stride = a->dy.stride,
                             .state = j->scratch, .tap = (int64_t *)(j->scratch + STATE * IMAGES),
-                            .copy = j->scratch + (STATE + TAPS) * IMAGES};
+                            .copy = j->scratch + (STATE + TAPS) * IMAGES, .choice = &choice};
     conv2d_weight_chains(&p);
     const int64_t area = m.taps[0] * m.taps[1], taps = m.channels * area;
     const int64_t lines = ceil_div(taps, WEIGHT_TAPS), cells = ceil_div(m.filters, WEIGHT_FILTERS);

@@ -12,6 +12,7 @@ typedef struct {
     const conv2d_map *m;
     conv2d_planes c;                                      /* of a block of pixels */
     rows x, dy;
+    tile_choice choice;
     int64_t n;
     int by_filter;                                        /* lanes are filters */
     int64_t pitch;                                        /* of dy's copy: floats a filter, or a pixel where lanes are filters */
@@ -50,13 +51,15 @@ static int weight_image_of(weight_image *p, const conv2d_map *m, float *scratch)
 /* dy of filters from `dy` on as [filter][pixel], zeros where the planes hold what is between two rows. */
 static void weight_image_spread(weight_image *p, const float *dy, int64_t filters, const rectangle *at, int64_t vectors) {
     p->pitch = vectors * 16 + (vectors % 16 ? 0 : 16);
+    const int whole = p->c.width == p->m->columns;        /* rows follow one another in dy, and here */
+    const int64_t lines = whole ? 1 : at->lines, cells = whole ? at->lines * at->cells : at->cells;
     for (int64_t f = 0; f < filters; f++)
-        for (int64_t r = 0; r < at->lines; r++) {
+        for (int64_t r = 0; r < lines; r++) {
             const float *from = dy + (f * p->m->rows + at->line + r) * p->m->columns + at->cell;
             float *to = p->turned + f * p->pitch + r * p->c.width;
-            const int64_t end = r + 1 < at->lines ? p->c.width : vectors * 16 - r * p->c.width;
+            const int64_t end = r + 1 < lines ? p->c.width : vectors * 16 - r * p->c.width;
             for (int64_t i = 0; i < end; i += VF)         /* what is written past the end is overwritten later */
-                vf_store(to + i, i < at->cells ? vf_load_run(from + i, at->cells - i) : vf_set1(0));
+                vf_store(to + i, i < cells ? vf_load_run(from + i, cells - i) : vf_set1(0));
         }
 }
 
@@ -72,9 +75,9 @@ static void weight_image_turn(weight_image *p, const float *dy, int64_t filters,
 }
 
 /* The chains of a block where lanes are pixels. */
-static void weight_image_pixels(const weight_image *p, int64_t vectors, const rectangle *part, int add) {
+static void weight_image_pixels(weight_image *p, int64_t vectors, const rectangle *part, int add) {
     static const int64_t none[1] = {0};
-    const tile_shape *shape = tile_choose(TILE_VV, part->cells <= 6 ? part->cells : 4, part->lines, 1);
+    const tile_shape *shape = tile_chosen(&p->choice, TILE_VV, part->cells <= 6 ? part->cells : 4, part->lines, 1);
     tile t = {.a_tap = none, .b_tap = none, .taps = 1, .count = vectors, .a_step = 16, .b_step = 16, .add = add, .lanes = VF};
     for (int64_t f = 0; f < part->cells; f += shape->f)
         for (int piece = 0; piece < 16; piece += VF) {
@@ -96,9 +99,9 @@ static void weight_image_pixels(const weight_image *p, int64_t vectors, const re
 }
 
 /* The same where they are filters. */
-static void weight_image_filters(const weight_image *p, const rectangle *at, const rectangle *part, int add) {
+static void weight_image_filters(weight_image *p, const rectangle *at, const rectangle *part, int add) {
     const int64_t vectors = p->pitch / VF;
-    const tile_shape *shape = tile_choose(TILE_VS, part->lines, vectors, 1);
+    const tile_shape *shape = tile_chosen(&p->choice, TILE_VS, part->lines, vectors, 1);
     const int flat = p->c.width == at->cells;             /* one row */
     int64_t a_tap[FILTER_CHAIN], b_tap[FILTER_CHAIN];
     tile t = {.a_tap = a_tap, .b_tap = b_tap, .taps = flat ? 1 : at->lines, .count = flat ? at->lines * at->cells : at->cells,

@@ -149,13 +149,23 @@ static inline const tile_shape *tile_choose(int mode, int64_t f, int64_t p, int 
     return best;
 }
 
+/* The same, remembering its last choice: groups of channels after one another are alike, and choosing takes longer than the
+   sums of a small one. */
+typedef struct { int mode, unit; int64_t f, p; const tile_shape *shape; } tile_choice;
+
+static inline const tile_shape *tile_chosen(tile_choice *c, int mode, int64_t f, int64_t p, int unit) {
+    if (!c->shape || c->mode != mode || c->unit != unit || c->f != f || c->p != p)
+        *c = (tile_choice){mode, unit, f, p, tile_choose(mode, f, p, unit)};
+    return c->shape;
+}
+
 /* y = relu(residual + ((bias + sums) * scale + shift)), 0 where mask <= 0, for rows of sums that tiles left in scratch;
    bias_step: 1, or 0 for one bias for all, as it is with scale and shift.
    A row's last vector overlaps the one before where it can: masked stores are slow. */
 typedef struct {
     const float *sums, *bias, *scale, *shift, *residual, *mask;
     float *y;
-    int64_t rows, count, sums_step, y_step;               /* floats of a row; from row to row */
+    int64_t rows, count, sums_step, y_step, apart;        /* floats of a row; from row to row; from one of y to the next, or 0: 1 */
     int bias_step, relu;
 } tile_rest;
 
@@ -176,11 +186,6 @@ static inline __attribute__((always_inline)) void tile_finish_rows(const tile_re
         }
 }
 
-static void tile_finish(const tile_rest *rest) {
-    const tile_rest t = *rest;
-    if (t.count < VF) tile_finish_rows(&t, 1);
-    else tile_finish_rows(&t, 0);
-}
 
 /* The same of 2x2 windows' largest sums, `rows` x `count` windows in two rows of sums each; no residual or mask. */
 static void tile_finish_pooled(const tile_rest *t) {
@@ -207,6 +212,25 @@ static inline void tile_finish_pixel(const tile_rest *t, float sum, int64_t at) 
     if (t->residual) sum = sum + t->residual[at];
     if (t->relu && sum <= 0) sum = 0;
     t->y[at] = t->mask && t->mask[at] <= 0 ? 0 : sum;
+}
+
+/* The same where y's elements lie apart, of one bias. */
+static void tile_finish_apart(const tile_rest *t) {
+    const int plain = !t->bias && !t->scale && !t->residual && !t->relu && !t->mask;
+    for (int64_t r = 0; r < t->rows; r++)
+        for (int64_t i = 0; i < t->count; i++) {
+            const int64_t at = r * t->y_step + i * t->apart;
+            const float sum = t->sums[r * t->sums_step + i];
+            if (plain) t->y[at] = sum;
+            else tile_finish_pixel(t, sum, at);
+        }
+}
+
+static void tile_finish(const tile_rest *rest) {
+    const tile_rest t = *rest;
+    if (t.apart > 1) tile_finish_apart(&t);
+    else if (t.count < VF) tile_finish_rows(&t, 1);
+    else tile_finish_rows(&t, 0);
 }
 
 /* a[i][r] = a[r][i] */

@@ -84,7 +84,7 @@ def launch(steps, slots=0):
                 given[field] = plan.Buffer("external", 0, len(states))
                 states.append(value)
         words = encoder.words(plan.Step(name, given, "flat", 0, None))
-        encoded.append((plan.KERNELS[name][0], 1, False, int(cost), False, False, words))
+        encoded.append((plan.KERNELS[name][0], 1, False, int(cost), int(cost), False, False, words))
     program = backend.native.Program(1, encoded, [[], [(1, 0, len(encoded))]], 0, 0, 0, 0, 0, 0, len(states), slots)
     binding = backend.native.Binding(program, states)
     return lambda numbers=None: binding.run(1, 1, (), (), numbers)

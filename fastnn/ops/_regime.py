@@ -1,39 +1,72 @@
 """What a convolution costs one image by itself and a group of 16 in the lanes, in nanoseconds of one core, as fitted to measured
-times: by it plan.lanes_from chooses the layout for a few images. Bits do not depend on it, except in sums over the batch."""
+times: by it plan.lanes_of chooses the layout for a few images. Bits do not depend on it, except in sums over the batch."""
 from ._arguments import prod
 
 
-def _forward_axis(out, kernel, stride, dilation):
-    """[(pixels, taps, phases of the copy, lines it holds besides)]: the grids of an axis (conv2d_map.h), here one."""
+def _axes(sizes):
+    """((size, out, kernel, stride, dilation, padding before) of rows, of columns)."""
+    before = sizes["padding"][0], sizes["padding"][2]
+    return tuple(zip((sizes["height"], sizes["width"]), (sizes["out_height"], sizes["out_width"]), sizes["kernel"], sizes["stride"],
+                     sizes["dilation"], before))
+
+
+def _pairs(tap, size, out, kernel, stride, dilation, before):
+    """How many of the output's pixels along an axis have this tap inside the image."""
+    first = tap * dilation - before
+    return max(0, min(out, (size - 1 - first) // stride + 1) - max(0, -(first // stride)))
+
+
+def _forward_axis(size, out, kernel, stride, dilation, before):
+    """[(pixels, taps, phases of the copy, lines it holds besides, pairs of pixels and taps inside the image)]: the grids of an
+    axis (conv2d_map.h), here one."""
     reach = dilation * (kernel - 1)
-    return [(out, kernel, min(stride, reach + 1) if dilation % stride else 1, reach // stride)]
+    inside = sum(_pairs(t, size, out, kernel, stride, dilation, before) for t in range(kernel))
+    return [(out, kernel, min(stride, reach + 1) if dilation % stride else 1, reach // stride, inside)]
 
 
-def _backward_axis(size, kernel, stride, dilation):
+def _backward_axis(size, out, kernel, stride, dilation, before):
     """The same of the gradient by the input: a grid for each pixel mod stride."""
-    taps = [sum(t * dilation % stride == phase for t in range(kernel)) for phase in range(stride)]
-    return [(-(-size // stride), t, 1, max(0, t - 1) * dilation) for t in taps]
+    grids = []
+    for phase in range(stride):
+        taps = [t for t in range(kernel) if t * dilation % stride == phase]
+        grids.append((-(-size // stride), len(taps), 1, max(0, len(taps) - 1) * dilation,
+                      sum(_pairs(t, size, out, kernel, stride, dilation, before) for t in taps)))
+    return grids
 
 
 def _grids(rows, columns):
     return [tuple(zip(r, c)) for r in rows for c in columns]
 
 
-def _pixels_or_filters(channels, filters, pixels, taps, phases, more, groups, packed):
+def _pixels_or_filters(channels, filters, grid):
     """(vectors copied, vectors of products where lanes are pixels, where they are filters) of one image, as conv2d_image.h."""
+    pixels, taps, phases, more, inside = grid
     terms, width = channels * prod(taps), pixels[1] + more[1]
     copied = channels * prod(phases) * (pixels[0] + more[0]) * -(-width // 16)
     by_pixel = filters * -(-((pixels[0] - 1) * width + pixels[1]) // 16) * (terms + 4)
-    by_filter = prod(pixels) * -(-filters // 16) * (terms + 8) if packed and (groups == 1 or filters % 16 == 0) else by_pixel
+    some = inside[0] * (inside[1] + pixels[1] * taps[1]) / 2          # a tile's pixels have not all the same taps
+    by_filter = -(-filters // 16) * (channels * some + 8 * prod(pixels))
     return copied, by_pixel, by_filter
 
 
-def _map_costs(grids, channels, filters, groups, packed, memory):
+def lanes_are_filters(sizes, backward):
+    """Had lanes of one image better be filters than pixels? Packing the weights counts once, as if for an image."""
+    channels, filters = (sizes[name] // sizes["groups"] for name in ("channels", "filters"))
+    if backward:
+        channels, filters = filters, channels
+    axes = [(_backward_axis if backward else _forward_axis)(*axis) for axis in _axes(sizes)]
+    vectors = [_pixels_or_filters(channels, filters, grid)[1:] for grid in _grids(*axes)]
+    by_pixel, by_filter = map(sum, zip(*vectors))
+    return by_filter + -(-filters // 16) * 16 * channels * prod(sizes["kernel"]) < by_pixel
+
+
+def _map_costs(grids, channels, filters, groups, by_filter, memory):
     one, group = 0, memory
-    for pixels, taps, phases, more in grids:
-        copied, *products = _pixels_or_filters(channels, filters, pixels, taps, phases, more, groups, packed)
+    for grid in grids:
+        pixels, taps, phases, more, inside = grid
+        copied, *products = _pixels_or_filters(channels, filters, grid)
         rows = filters * pixels[0] * -(-pixels[1] // 16)
-        one += groups * (3.4 * copied + 0.18 * min(products) + 2.5 * rows + 100)
+        one += groups * (3.4 * copied + 0.18 * products[by_filter] + 2.5 * rows + 100)
         group += groups * (0.12 * prod(pixels) * filters * channels * prod(taps)
                            + 1.4 * channels * (pixels[0] + more[0]) * (pixels[1] + more[1]) + 1.5 * prod(pixels) * filters + 20)
     return one, group
@@ -50,33 +83,32 @@ def _winograd_costs(sizes):
     return one, 15 * one
 
 
-def _direct_costs(sizes, axis, size, channels, filters, packed):
+def _direct_costs(sizes, axis, channels, filters, by_filter):
     groups = sizes["groups"]
-    axes = [axis(*of) for of in zip(size, sizes["kernel"], sizes["stride"], sizes["dilation"])]
-    return _map_costs(_grids(*axes), channels // groups, filters // groups, groups, packed, _memory(sizes))
+    grids = _grids(*(axis(*of) for of in _axes(sizes)))
+    return _map_costs(grids, channels // groups, filters // groups, groups, by_filter, _memory(sizes))
 
 
 def forward_costs(sizes, winograd):
     """sizes: the fields that the kernels share (conv2d._sizes)."""
     if winograd:
         return _winograd_costs(sizes)
-    out = sizes["out_height"], sizes["out_width"]
-    return _direct_costs(sizes, _forward_axis, out, sizes["channels"], sizes["filters"], True)
+    return _direct_costs(sizes, _forward_axis, sizes["channels"], sizes["filters"], lanes_are_filters(sizes, 0))
 
 
 def backward_input_costs(sizes, winograd):
     if winograd:
         return _winograd_costs(sizes)
-    size = sizes["height"], sizes["width"]
-    return _direct_costs(sizes, _backward_axis, size, sizes["filters"], sizes["channels"], False)
+    return _direct_costs(sizes, _backward_axis, sizes["filters"], sizes["channels"], lanes_are_filters(sizes, 1))
 
 
 def backward_weight_costs(sizes, winograd):
-    groups, out = sizes["groups"], (sizes["out_height"], sizes["out_width"])
-    axes = [_forward_axis(*of) for of in zip(out, sizes["kernel"], sizes["stride"], sizes["dilation"])]
+    groups = sizes["groups"]
+    grid, = _grids(*(_forward_axis(*of) for of in _axes(sizes)))
     channels, filters = sizes["channels"] // groups, sizes["filters"] // groups
-    (pixels, taps, phases, more), = _grids(*axes)
-    copied, by_pixel, by_filter = _pixels_or_filters(channels, filters, pixels, taps, phases, more, 1, True)
+    pixels, taps, phases, more, inside = grid
+    copied, by_pixel, _ = _pixels_or_filters(channels, filters, grid)
+    by_filter = prod(pixels) * -(-filters // 16) * (channels * prod(taps) + 8)
     one = groups * (2.4 * copied + 0.2 * min(by_pixel, by_filter) + 270)
     group = groups * (0.2 * prod(pixels) * filters * channels * prod(taps)
                       + 2 * channels * (pixels[0] + more[0]) * (pixels[1] + more[1]) + 300)

@@ -58,9 +58,7 @@ def _(emit, x, weight, bias, out, *, stride, padding, dilation, groups, algorith
     ends = dict(bias=bias, scale=scale, shift=shift, relu=relu)
     winograd = algorithm == "auto" and _is_winograd(sizes, *size)
     fused = pool if residual is None and (winograd or _is_one_block(sizes)) else 0        # else a step of its own pools
-    packed = _transformed(emit, weight, 0) if winograd else \
-        emit.packed("conv2d_pack", weight, _packed_floats(weight), channels=sizes["channels"], filters=sizes["filters"],
-                    kernel=sizes["kernel"], groups=groups)
+    packed = _transformed(emit, weight, 0) if winograd else _packed(emit, weight, sizes, 0)
     for (x, residual_part), (y,) in each_image(emit, (x, residual), (out,)):
         made = emit.temp((1, sizes["filters"], *size)) if pool != fused else y
         if winograd:
@@ -136,10 +134,14 @@ def _emit_winograd(emit, y, x, packed, padding, relu=0, pool=0, size=None, **end
          filters=filters, out_height=out_height, out_width=out_width, padding=padding, **ends)
 
 
-def _packed_floats(weight):
-    """How many floats conv2d_pack writes (fastnn.h)."""
-    filters, *rest = weight.shape
-    return (filters + 15) // 16 * arguments.prod(rest) * 16
+def _packed(emit, weight, sizes, turned):
+    """The weight as conv2d_forward, or (turned) conv2d_backward_input, wants it where lanes are filters; else None."""
+    if emit.lanes != 1 or not _regime.lanes_are_filters(sizes, turned):
+        return None
+    groups = sizes["groups"]
+    filters, channels = (sizes[name] // groups for name in (("filters", "channels")[::-1] if turned else ("filters", "channels")))
+    return emit.packed("conv2d_pack", weight, groups * -(-filters // 16) * 16 * channels * arguments.prod(sizes["kernel"]),
+                       channels=sizes["channels"], filters=sizes["filters"], kernel=sizes["kernel"], groups=groups, turned=turned)
 
 
 def _input_spec(dy, weight, *, size, stride, padding, dilation, groups, algorithm="auto"):
@@ -186,8 +188,9 @@ def emit_transposed(emit, dx, dy, weight, stride, padding, dilation, groups, alg
         for (dy, other, low), (dx,) in each_image(emit, (dy, residual, mask), (dx,)):
             _emit_winograd(emit, dx, dy, packed, tuple(2 - p for p in padding), residual=other, mask=low, **ends)
         return
+    packed = _packed(emit, weight, sizes, 1)
     for (dy, other, low), (dx,) in each_image(emit, (dy, residual, mask), (dx,)):
-        emit("conv2d_backward_input", dx=dx, dy=dy, weight=weight, residual=other, mask=low, **ends, **sizes)
+        emit("conv2d_backward_input", dx=dx, dy=dy, weight=weight, packed=packed, residual=other, mask=low, **ends, **sizes)
 
 
 def _weight_spec(dy, x, *, kernel, stride, padding, dilation, groups, algorithm="auto"):

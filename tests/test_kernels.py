@@ -299,6 +299,32 @@ def raised_then(a, high):
     return np.where(a > high, high, a)
 
 
+@pytest.mark.parametrize("lanes", [1, 16])
+@pytest.mark.parametrize("apart", [False, True], ids=["features side by side", "positions side by side"])
+def test_linear_backward_weight_by_steps(lanes, apart, target):
+    """Positions and features in either order (plans have positions side by side in lanes of 16 alone)."""
+    rng, n, positions, inputs, outputs = np.random.default_rng(4), 19, 5, 37, 23
+    x, dy = (rng.integers(-4, 5, (n, positions, f)).astype(np.float32) for f in (inputs, outputs))
+
+    def memory(rows):
+        rows = rows.transpose(0, 2, 1) if apart else rows
+        flat = np.full((-(-n // lanes) * lanes, rows[0].size), np.nan, np.float32)
+        flat[:n] = rows.reshape(n, -1)
+        groups = flat.reshape(-1, lanes, flat.shape[1]).transpose(0, 2, 1)
+        made = Memory(len(groups), groups[0].size * 4, True)
+        for i, group in enumerate(groups):
+            made.array(np.float32, group.shape, i)[...] = group
+        return made
+    made, given = Memory(1, 4 * outputs * inputs, True), [memory(dy), memory(x)]
+    steps = [(1, positions) if apart else (features, 1) for features in (outputs, inputs)]
+    args = pack("linear_backward_weight", dweight=made.address, dy=(given[0].address, given[0].stride // 4),
+                x=(given[1].address, given[1].stride // 4), positions=positions, in_features=inputs, out_features=outputs,
+                dy_steps=steps[0], x_steps=steps[1])
+    for part in (1, 0):
+        native.run_kernel("linear_backward_weight", lanes, args, n, 0, part, 2, target)
+    np.testing.assert_array_equal(made.array(np.float32, (outputs, inputs)), np.einsum("npo,npi->oi", dy, x))
+
+
 ONE = dict(add=lambda a, b: a + b, sub=lambda a, b: a - b, mul=lambda a, b: a * b, div=np.divide, minimum=np.minimum,
            maximum=np.maximum, neg=np.negative, sqrt=np.sqrt, abs=np.abs, sign=np.sign, square=np.square,
            reciprocal=lambda a: 1 / a,

@@ -931,17 +931,14 @@ def node_costs(node):
     return 60 + 0.05 * size, 60 + 0.6 * size
 
 
-SURE = 1.3                      # from ROW_REGIME rows on, groups may be believed to take so many times longer
-
-
 def lanes_of(graph):
-    """-> a function: rows -> lanes. Images lie in the lanes always where a sum over the batch is only written for that; else from
-    ROW_REGIME rows on, and where there are ops that know what they cost, as soon as groups of 16, the last maybe not full, take
-    less time than the rows one by one."""
+    """-> a function: rows -> lanes. Images lie in the lanes always where a sum over the batch is only written for that; where
+    there are ops that know what they cost, if groups of 16, the last maybe not full, take less time than the rows one by one;
+    else from ROW_REGIME rows on."""
     modes = [(node.op.mode(node) if callable(node.op.mode) else node.op.mode, node) for node in graph.nodes]
     if any(mode == "reduce" and not node.op.few for mode, node in modes):
         return lambda n: 16
     if not any(node.op.costs_rule for node in graph.nodes):
         return lambda n: 16 if n >= ROW_REGIME else 1
     one, group = (sum(costs) for costs in zip(*map(node_costs, graph.nodes)))
-    return lambda n: 16 if n > 1 and -(-n // 16) * group < n * one * (SURE if n >= ROW_REGIME else 1) else 1
+    return lambda n: 16 if n > 1 and -(-n // 16) * group < n * one else 1

@@ -17,11 +17,11 @@ def _pairs(tap, size, out, kernel, stride, dilation, before):
 
 
 def _forward_axis(size, out, kernel, stride, dilation, before):
-    """[(pixels, taps, phases of the copy, lines it holds besides, pairs of pixels and taps inside the image)]: the grids of an
-    axis (conv2d_map.h), here one."""
+    """[(pixels, taps, phases of the copy, lines it holds besides, pairs of pixels and taps inside the image, lines from one that
+    is copied to the next)]: the grids of an axis (conv2d_map.h), here one."""
     reach = dilation * (kernel - 1)
     inside = sum(_pairs(t, size, out, kernel, stride, dilation, before) for t in range(kernel))
-    return [(out, kernel, min(stride, reach + 1) if dilation % stride else 1, reach // stride, inside)]
+    return [(out, kernel, min(stride, reach + 1) if dilation % stride else 1, reach // stride, inside, stride)]
 
 
 def _backward_axis(size, out, kernel, stride, dilation, before):
@@ -30,7 +30,7 @@ def _backward_axis(size, out, kernel, stride, dilation, before):
     for phase in range(stride):
         taps = [t for t in range(kernel) if t * dilation % stride == phase]
         grids.append((-(-size // stride), len(taps), 1, max(0, len(taps) - 1) * dilation,
-                      sum(_pairs(t, size, out, kernel, stride, dilation, before) for t in taps)))
+                      sum(_pairs(t, size, out, kernel, stride, dilation, before) for t in taps), 1))
     return grids
 
 
@@ -40,9 +40,10 @@ def _grids(rows, columns):
 
 def _pixels_or_filters(channels, filters, grid):
     """(vectors copied, vectors of products where lanes are pixels, where they are filters) of one image, as conv2d_image.h."""
-    pixels, taps, phases, more, inside = grid
+    pixels, taps, phases, more, inside, steps = grid
     terms, width = channels * prod(taps), pixels[1] + more[1]
-    copied = channels * prod(phases) * (pixels[0] + more[0]) * -(-width // 16)
+    vector = 1 if steps[1] <= 2 else 5                                # float by float
+    copied = channels * prod(phases) * (pixels[0] + more[0]) * -(-width // 16) * vector
     by_pixel = filters * -(-((pixels[0] - 1) * width + pixels[1]) // 16) * (terms + 4)
     some = inside[0] * (inside[1] + pixels[1] * taps[1]) / 2          # a tile's pixels have not all the same taps
     by_filter = -(-filters // 16) * (channels * some + 8 * prod(pixels))
@@ -62,11 +63,16 @@ def lanes_are_filters(sizes, backward):
 
 def _map_costs(grids, channels, filters, groups, by_filter, memory):
     one, group = 0, memory
+    many = 4 * groups >= 3 * 16 * -(-groups // 16) and max(channels, filters) <= 4          # as conv2d_groups.h
     for grid in grids:
-        pixels, taps, phases, more, inside = grid
+        pixels, taps, phases, more, *_ = grid
         copied, *products = _pixels_or_filters(channels, filters, grid)
         rows = filters * pixels[0] * -(-pixels[1] // 16)
-        one += groups * (3.4 * copied + 0.18 * products[by_filter] + 2.5 * rows + 100)
+        if many:
+            area = prod(step * n + d for step, n, d in zip(grid[5], pixels, more))
+            one += -(-groups // 16) * (filters * prod(pixels) * (0.45 * channels * prod(taps) + 5) + 3 * channels * area + 150)
+        else:
+            one += groups * (3.4 * copied + 0.18 * products[by_filter] + 2.5 * rows + 100)
         group += groups * (0.12 * prod(pixels) * filters * channels * prod(taps)
                            + 1.4 * channels * (pixels[0] + more[0]) * (pixels[1] + more[1]) + 1.5 * prod(pixels) * filters + 20)
     return one, group
@@ -102,14 +108,15 @@ def backward_input_costs(sizes, winograd):
     return _direct_costs(sizes, _backward_axis, sizes["filters"], sizes["channels"], lanes_are_filters(sizes, 1))
 
 
-def backward_weight_costs(sizes, winograd):
+def backward_weight_costs(sizes, indirect):
+    """indirect: groups have Winograd's algorithm, or a linear layer's."""
     groups = sizes["groups"]
     grid, = _grids(*(_forward_axis(*of) for of in _axes(sizes)))
     channels, filters = sizes["channels"] // groups, sizes["filters"] // groups
-    pixels, taps, phases, more, inside = grid
+    pixels, taps, phases, more, *_ = grid
     copied, by_pixel, _ = _pixels_or_filters(channels, filters, grid)
     by_filter = prod(pixels) * -(-filters // 16) * (channels * prod(taps) + 8)
-    one = groups * (2.4 * copied + 0.2 * min(by_pixel, by_filter) + 270)
+    one = groups * (4 * copied + 0.32 * min(by_pixel, by_filter) + 430)
     group = groups * (0.2 * prod(pixels) * filters * channels * prod(taps)
                       + 2 * channels * (pixels[0] + more[0]) * (pixels[1] + more[1]) + 300)
-    return one, (group / 2 if winograd else group) + _memory(sizes)
+    return one, (group / 2 if indirect else group) + _memory(sizes)

@@ -215,7 +215,8 @@ def _(ddweight, dy, x, out, *, kernel, **attrs):
 @_conv2d_backward_weight.costs
 def _(dy, x, out, *, kernel, stride, padding, dilation, groups, algorithm="auto"):
     sizes = _sizes(None, x.shape, dy.shape, kernel, stride, padding, dilation, groups)
-    return _regime.backward_weight_costs(sizes, algorithm == "auto" and _is_winograd(sizes, *dy.shape[2:], 1.12, 3))
+    winograd = algorithm == "auto" and _is_winograd(sizes, *dy.shape[2:], 1.12, 3)
+    return _regime.backward_weight_costs(sizes, winograd or _is_pointwise(sizes))
 
 
 @_conv2d_backward_weight.lower

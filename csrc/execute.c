@@ -379,8 +379,16 @@ static void run_shared(run *r, int64_t step, int64_t cost, int64_t threads) {
     run_part_jobs(r, step, step + 1, groups, threads);
 }
 
+/* Is there a step that several threads would share? Else one group alone must not wake them. */
+static int any_splits(const run *r, const fastnn_phase *f) {
+    for (int64_t s = f->first; s < f->last; s++)
+        if (split_cost(r, s) / COST_A_NS >= SPLIT_NS) return 1;
+    return 0;
+}
+
 static void run_chain(run *r, const fastnn_phase *f, int64_t cost, int64_t remaining) {
-    int64_t groups = group_count(r->program, r->arena->n), threads = threads_for(r, cost, remaining);
+    const int64_t groups = group_count(r->program, r->arena->n);
+    const int64_t threads = groups > 1 || any_splits(r, f) ? threads_for(r, cost, remaining) : 1;
     int64_t whole = groups, rest = groups % threads;
     if (rest && 8 * (threads - rest) > groups + threads - rest) whole -= rest;  /* else an eighth of the time would be lost */
     r->first = f->first;

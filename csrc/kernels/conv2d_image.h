@@ -36,11 +36,14 @@ static inline void conv2d_planes_size(conv2d_planes *c) {
     if (c->channel % 256 == 0) c->channel += 16;          /* else channels share sets of L1 */
 }
 
-/* Where a tap's pixels begin in a channel's planes. */
-static inline int64_t conv2d_plane_tap(const conv2d_planes *c, const conv2d_map *m, int64_t tap) {
-    const int64_t u = tap / m->taps[1] * c->row.tap - c->row.start, v = tap % m->taps[1] * c->column.tap - c->column.start;
-    const int64_t plane = u % c->row.phases * c->column.phases + v % c->column.phases;
-    return (plane * c->height + u / c->row.step) * c->width + v / c->column.step;
+/* Where the pixels of taps u of the rows, v of the columns, begin in a channel's planes: the sum of the two. */
+static inline int64_t conv2d_plane_row(const conv2d_planes *c, int64_t u) {
+    const int64_t line = u * c->row.tap - c->row.start, phase = line % c->row.phases * c->column.phases;
+    return (phase * c->height + line / c->row.step) * c->width;
+}
+static inline int64_t conv2d_plane_column(const conv2d_planes *c, int64_t v) {
+    const int64_t pixel = v * c->column.tap - c->column.start;
+    return pixel % c->column.phases * c->height * c->width + pixel / c->column.step;
 }
 
 /* False if scratch is too small for a single pixel. */
@@ -63,7 +66,11 @@ static int conv2d_planes_of(conv2d_planes *c, const conv2d_map *m, float *scratc
     c->copy = scratch + SUMS + 6 * taps;
     c->along = m->channels == 1 && c->column.phases == 1 && taps > 0;
     c->a_step = c->along ? c->column.tap / c->column.step : c->channel;
-    for (int64_t t = 0; t < taps; t++) c->at[t] = conv2d_plane_tap(c, m, t);
+    for (int64_t v = 0; v < m->taps[1] && taps; v++) c->at[v] = conv2d_plane_column(c, v);
+    for (int64_t u = m->taps[0] - 1; u >= 0 && taps; u--) {               /* row 0 at last: the others read it */
+        const int64_t line = conv2d_plane_row(c, u);
+        for (int64_t v = 0; v < m->taps[1]; v++) c->at[u * m->taps[1] + v] = line + c->at[v];
+    }
     c->inside[0] = conv2d_inside(m, 0, m->height, m->rows);
     c->inside[1] = conv2d_inside(m, 1, m->width, m->columns);
     return 1;

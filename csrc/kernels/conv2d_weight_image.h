@@ -150,8 +150,10 @@ static void weight_image_part(weight_image *p, const rectangle *part, int64_t g,
     const int64_t area = m->taps[0] * m->taps[1], plane = m->height * m->width, first = part->line / area;
     conv2d_map some = *m;                                 /* the channels of this part */
     some.channels = (part->line + part->lines - 1) / area + 1 - first;
-    for (int64_t i = 0; i < part->lines; i++)
-        p->tap[i] = ((part->line + i) / area - first) * c->channel + conv2d_plane_tap(c, m, (part->line + i) % area);
+    for (int64_t i = 0; i < part->lines; i++) {
+        const int64_t tap = (part->line + i) % area, channel = (part->line + i) / area - first;
+        p->tap[i] = channel * c->channel + conv2d_plane_row(c, tap / m->taps[1]) + conv2d_plane_column(c, tap % m->taps[1]);
+    }
     if (!p->by_filter)                                    /* vectors reach past the planes' ends: zeros times numbers */
         for (int64_t i = 0; i < some.channels * c->channel + WEIGHT_SLACK; i += VF) vf_store(c->copy + i, vf_set1(0));
     if (!p->n) __builtin_memset(p->sums, 0, WEIGHT_SUMS * sizeof(float));

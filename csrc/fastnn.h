@@ -100,7 +100,8 @@ accuracy    y[i] = 1 where argmax_c x[c, i] (first of ties) is the target, or th
 conv2d_forward   y[o, p, q] = relu(residual + fma(bias[o] + sum_{i,u,v} x[g(o) + i, p s0 - pt + u d0, q s1 - pl + v d1]
             weight[o, i, u, v], scale[o], shift[o])); scale NULL: without scale and shift. padding = (top,
             bottom, left, right), zeros. weight (filters, channels/groups, kernel...), natural order. packed: conv2d_pack's
-            result where lanes had better be filters, or NULL (LANES 16 never needs it). bias, residual may be NULL; relu 0 or 1.
+            result where lanes had better be filters, or NULL (LANES 16 never needs it). bias, residual may be NULL; relu 0 or
+            1.
             pool: then max_pool2d of 2x2, stride 2, whose result y is (without residual; stride and dilation 1, channels of one
             block).
             Order of the sum: (block of input channels, u, v, channel in the block), blocks of 32 channels where u*v <= 9, 16

@@ -730,8 +730,8 @@ def cost(step, lanes):
 
 
 def share_costs(steps, lanes):
-    """{id of step: (its cost, the part of it by which its work is split)}. In a large network the halves of a single image stay on
-    their cores from step to step. In a small one a split step pays twice, since the other core works beside: they meet, it
+    """{id of step: (its cost, the part of it by which its work is split)}. In a large network the halves of a single image stay
+    on their cores from step to step. In a small one a split step pays twice, since the other core works beside: they meet, it
     fetches its part and gives back its results: measured, 2 us for a linear layer, whose limit is reading its weights (80 bytes
     a nanosecond), 8 us for others."""
     costs = {id(s): (cost(s, lanes),) * 2 for s in steps}

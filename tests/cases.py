@@ -215,11 +215,19 @@ for _id, _shape, _weight, _arguments in (
         ("blocks", (37, 5, 4), (19, 37, 3, 3), dict(padding=1, algorithm="direct")),
         ("blocks-5x5", (18, 6, 5), (17, 18, 5, 5), dict(padding=2)),
         ("blocks-1x1", (270, 2, 2), (3, 270, 1, 1), {}), ("pointwise", (19, 5, 7), (21, 19, 1, 1), {}), ("filters", (2, 4, 5), (49, 2, 3, 3), dict(padding=1)),
+        ("many-groups", (19, 6, 7), (19, 1, 3, 3), dict(groups=19, padding=1)),
+        ("many-groups-whole", (16, 4, 6), (16, 1, 2, 1), dict(groups=16)),
+        ("many-groups-blocks", (26, 20, 19), (39, 2, 2, 3), dict(groups=13, padding=(1, 2))),
+        ("many-groups-everything", (39, 11, 9), (26, 3, 3, 2), dict(groups=13, stride=(2, 3), padding=2, dilation=(1, 2))),
+        ("filters-groups", (6, 4, 5), (42, 3, 5, 5), dict(groups=2, padding=3)),
+        ("filters-far", (9, 3, 3), (30, 9, 3, 3), dict(padding=4, dilation=3)),
         ("wide", (2, 3, 41), (3, 2, 3, 3), dict(padding=1)), ("one-pixel", (3, 3, 3), (4, 3, 3, 3), {})):
     case(f"conv2d-{_id}", F.conv2d, rows(*_shape), weight(*_weight), weight(_weight[0]), exact=True, **_arguments)
 case("conv2d-no-bias", F.conv2d, rows(*IMAGES), weight(5, 3, 3, 3), exact=True, stride=2)
 case("conv2d-relu", lambda x, w, b: F.relu(F.conv2d(x, w, b, padding=1)), rows(*IMAGES), weight(17, 3, 3, 3), weight(17),
      exact=True)
+case("conv2d-many-groups-relu", lambda x, w, b: F.relu(x + F.conv2d(F.relu(F.conv2d(x, w, b, 1, 1, 1, 19)), w, b, 1, 1, 1, 19)),
+     rows(19, 5, 6), weight(19, 1, 3, 3), weight(19), exact=True)
 case("conv2d-residual", lambda x, w: F.relu(x + F.conv2d(x, w, None, padding=1)), rows(*IMAGES), weight(3, 3, 3, 3), exact=True)
 case("conv2d-folded", lambda x, w, b: F.conv2d(x.reshape(-1, 1, 7, 8), w, b, padding=1), rows(*IMAGES), weight(2, 1, 3, 3),
      weight(2), exact=True)
@@ -258,6 +266,8 @@ for _id, _shape, _weight, _arguments in (
         ("whole-stride", (2, 4, 5), (2, 3, 2, 3), dict(dilation=(3, 2), output_padding=(2, 1))),
         ("depthwise", (5, 4, 5), (5, 1, 3, 3), dict(stride=2, padding=1, groups=5)),
         ("everything", (4, 4, 5), (4, 3, 3, 2), dict(stride=(2, 1), padding=(2, 1), output_padding=(1, 0), groups=2, dilation=(1, 2))),
+        ("many-groups", (19, 4, 5), (19, 2, 3, 3), dict(stride=2, padding=1, groups=19)),
+        ("channels", (33, 3, 4), (33, 37, 5, 5), dict(stride=(1, 2), padding=1)),
         ("blocks", (37, 4, 3), (37, 19, 3, 3), dict(stride=2)), ("filters", (2, 4, 5), (2, 49, 3, 3), dict(padding=1))):
     case(f"conv_transpose2d-{_id}", F.conv_transpose2d, rows(*_shape), weight(*_weight),
          weight(_weight[1] * _arguments.get("groups", 1)), exact=True, special="dilation" not in _arguments, **_arguments)

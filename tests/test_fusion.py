@@ -83,7 +83,7 @@ def test_passes_that_go(monkeypatch):
 
 def test_pooling_behind_winograd(target, monkeypatch):
     """In predictions it is an end of the kernel, also of maps of odd size, whose last row and column no window holds."""
-    steps = trained(pooled_winograd, list(REWRITES.values()), monkeypatch)[1]
+    steps = trained(pooled_winograd, list(REWRITES.values()), monkeypatch, rows=32)[1]
     ends = [s.fields["pool"] for s in steps if s.kernel == "winograd_forward"]
     assert sum(ends) == 4                                     # two layers, for a batch and for one image
     assert count(steps, "max_pool2d_forward") == 2            # of the training step, whose backward reads the whole maps

@@ -81,7 +81,8 @@ static void K(conv2d_backward_groups)(const conv2d_backward_input_args *a, const
         }
 }
 
-/* As many groups at once as one image's lanes hold (conv2d_groups.h): what one grid leaves of a line of dx the next finds in L2. */
+/* As many groups at once as one image's lanes hold (conv2d_groups.h): each grid finds dx's lines, of which
+   another wrote a part, in L2. */
 static void K(conv2d_backward_input)(const conv2d_backward_input_args *a, const job *j) {
     const int64_t some = LANES == 1 && a->stride[0] * a->stride[1] > 1 ? 16 : a->groups;
     for (int64_t g = 0; g < a->groups; g += some)

@@ -132,8 +132,8 @@ static void conv2d_copy(const conv2d_map *m, const conv2d_chunks *c, const float
                 continue;
             }
             zero_images(y, in.begin);
-            copy_images(y + in.begin * IMAGES, x + ((i * m->height + line) * m->width + column + in.begin * c->column.step) * IMAGES,
-                        in.end - in.begin, c->column.step);
+            const float *from = x + ((i * m->height + line) * m->width + column + in.begin * c->column.step) * IMAGES;
+            copy_images(y + in.begin * IMAGES, from, in.end - in.begin, c->column.step);
             zero_images(y + in.end * IMAGES, width - in.end);
         }
 }
@@ -279,7 +279,8 @@ static void conv2d_tiles(const conv2d_map *m, conv2d_chunks *c, const rectangle 
                          int64_t first, int64_t end) {
     const int64_t vectors = at->lines * at->cells * PIECES, plane = m->y_height * m->y_width * IMAGES;
     const int64_t offset = g * m->filters * plane;
-    const tile_shape *shape = tile_chosen(&c->choice, TILE_VS, end - first, m->pool ? 2 * at->cells * PIECES : vectors, m->pool ? 4 : 1);
+    const int64_t run = m->pool ? 2 * at->cells * PIECES : vectors;
+    const tile_shape *shape = tile_chosen(&c->choice, TILE_VS, end - first, run, m->pool ? 4 : 1);
     const int last = channel + c->block >= m->channels;
     const int rowwise = conv2d_rowwise(m, at, &c->inside[1], ceil_div(shape->p, PIECES));
     const int64_t terms = m->taps[0] * m->taps[1] * c->block;
@@ -343,7 +344,8 @@ static int conv2d_batch(const conv2d_map *m, const job *j) {
             more = conv2d_next(m, &c, &now, top + rows);
             c.ahead = (conv2d_ahead){0};
             if (more && end - first >= FILTERS)           /* for few filters copies take the time */
-                c.ahead = conv2d_look_ahead(m, &c, &now.at, x + now.channel * plane, smaller(c.block, m->channels - now.channel));
+                c.ahead = conv2d_look_ahead(m, &c, &now.at, x + now.channel * plane,
+                                            smaller(c.block, m->channels - now.channel));
             conv2d_tiles(m, &c, &this.at, g, this.channel, first, end);
         }
     }

@@ -1,10 +1,12 @@
-/* A conv2d_map for one image with 16 groups of channels in the lanes, as 16 images are in conv2d_batch.h: for many groups of few
-   channels, of which each alone fills no vectors. Pixels and weights are turned on their way into scratch, sums on theirs to y. */
+/* A conv2d_map for one image with 16 groups of channels in the lanes, as 16 images are in conv2d_batch.h: for many groups of
+   few channels, of which each alone fills no vectors. Pixels and weights are turned on their way into scratch, sums on theirs
+   to y. */
 #ifndef FASTNN_CONV2D_GROUPS_H
 #define FASTNN_CONV2D_GROUPS_H
 #include "conv2d_image.h"
 
-enum { GROUP_WEIGHTS = 1 << 13, GROUP_TAPS = 1 << 9, GROUP_PIXELS = 1 << 11 };    /* floats; taps; pixels copied, if rows allow it */
+enum { GROUP_WEIGHTS = 1 << 13, GROUP_TAPS = 1 << 9, GROUP_PIXELS = 1 << 11 };    /* floats; taps; pixels copied, or 4 rows */
+enum { GROUP_CHANNELS = 4 };                              /* more fill vectors by pixels */
 
 typedef struct {
     copy_axis row, column;
@@ -37,8 +39,8 @@ static void conv2d_lanes_tables(conv2d_lanes *c, const conv2d_map *m) {
 static int conv2d_lanes_of(conv2d_lanes *c, const conv2d_map *m, float *scratch) {
     enum { CAPACITY = (SCRATCH_FLOATS - SUMS - GROUP_WEIGHTS - 4 * GROUP_TAPS) / 16 };
     const int64_t lanes = ceil_div(m->groups, 16) * 16;
-    if (4 * m->groups < 3 * lanes || larger(m->channels, m->filters) > 4 || m->w_group * 16 > GROUP_WEIGHTS || m->pool) return 0;
-    if (m->taps[0] * m->taps[1] > GROUP_TAPS) return 0;
+    if (4 * m->groups < 3 * lanes || larger(m->channels, m->filters) > GROUP_CHANNELS || m->pool) return 0;
+    if (m->w_group * 16 > GROUP_WEIGHTS || m->taps[0] * m->taps[1] > GROUP_TAPS) return 0;
     c->row = copy_axis_of(m, 0), c->column = conv2d_lanes_columns(m);
     c->width = copy_lines(&c->column, m->columns);
     for (c->rows = m->rows; ; c->rows = ceil_div(c->rows, 2)) {
@@ -64,7 +66,8 @@ static inline void conv2d_lanes_turn(float *y, const float *x, int64_t step, int
 }
 
 /* Copies rows of x for the grid's rows from `line` on; x: the first lane's first channel. */
-static void conv2d_lanes_copy(const conv2d_map *m, const conv2d_lanes *c, const float *x, int64_t lanes, int64_t line, int64_t rows) {
+static void conv2d_lanes_copy(const conv2d_map *m, const conv2d_lanes *c, const float *x, int64_t lanes, int64_t line,
+                              int64_t rows) {
     const int64_t plane = m->height * m->width, step = m->channels * plane, lines = copy_lines(&c->row, rows);
     const int64_t top = m->x_first[0] + line * m->x_step[0] + c->row.start, left = m->x_first[1] + c->column.start;
     const slice in = copy_inside(left, 1, c->width, m->width);

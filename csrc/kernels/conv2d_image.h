@@ -76,7 +76,8 @@ static int conv2d_planes_of(conv2d_planes *c, const conv2d_map *m, float *scratc
     return 1;
 }
 
-/* The tables of the taps [u) x [v), whose weights lie b_row and b_column apart; with a single channel only of u, v being terms. */
+/* The tables of the taps [u) x [v), whose weights lie b_row and b_column apart; with a single channel only of u, v being
+   terms. */
 static void conv2d_plane_taps(conv2d_planes *c, const conv2d_map *m, slice u, slice v, int64_t b_row, int64_t b_column) {
     const int64_t v_end = c->along ? smaller(v.end, v.begin + 1) : v.end;
     c->entries = 0;
@@ -213,7 +214,8 @@ static void conv2d_ends_apply(const conv2d_ends *e, float *sums, int64_t step, i
 }
 
 /* `count` pixels, at most 16, of so many lanes, to y and channels y_step from there: as they are, */
-static void conv2d_turn_plain(const conv2d_map *m, const float *sums, int64_t step, int64_t count, int64_t lanes, float *y, int64_t y_step) {
+static void conv2d_turn_plain(const conv2d_map *m, const float *sums, int64_t step, int64_t count, int64_t lanes, float *y,
+                              int64_t y_step) {
     float turned[16 * 16] __attribute__((aligned(64)));
     const int64_t apart = m->y_step[1];
     if (count == 16 && apart == 1) {
@@ -228,8 +230,8 @@ static void conv2d_turn_plain(const conv2d_map *m, const float *sums, int64_t st
 }
 
 /* or with what differs from pixel to pixel. */
-static void conv2d_turn_ends(const conv2d_map *m, const float *sums, int64_t step, int64_t count, int64_t lanes, int64_t to, int64_t o,
-                             int64_t o_step) {
+static void conv2d_turn_ends(const conv2d_map *m, const float *sums, int64_t step, int64_t count, int64_t lanes, int64_t to,
+                             int64_t o, int64_t o_step) {
     float turned[16 * 16] __attribute__((aligned(64)));
     transpose_block(turned, 16, sums, step, count, lanes);
     for (int64_t i = 0; i < lanes; i++, o += o_step) {
@@ -240,7 +242,8 @@ static void conv2d_turn_ends(const conv2d_map *m, const float *sums, int64_t ste
 }
 
 /* Sums of the pixels `at` in at most 16 lanes, from pixel to pixel `step` floats, to y's channels o, o + o_step, ... */
-static void conv2d_turn(const conv2d_map *m, const rectangle *at, float *sums, int64_t step, int64_t o, int64_t o_step, int64_t lanes) {
+static void conv2d_turn(const conv2d_map *m, const rectangle *at, float *sums, int64_t step, int64_t o, int64_t o_step,
+                        int64_t lanes) {
     const int64_t plane = m->y_height * m->y_width, row = m->y_step[0] * m->y_width;
     const int whole = at->cells == m->y_width && m->y_step[0] == 1;       /* rows follow one another in y */
     const int64_t lines = whole ? 1 : at->lines, run = whole ? at->lines * at->cells : at->cells;
@@ -293,13 +296,15 @@ static void conv2d_image_filters(const conv2d_map *m, conv2d_planes *c, const re
     const int64_t vectors = ceil_div(end - first, 16) * (16 / VF), pitch = vectors * VF;
     const int inside = conv2d_image_inside(c, at);
     const tile_shape *shape = tile_chosen(&c->choice, TILE_SV, vectors, (inside ? at->lines : 1) * at->cells, 1);
-    tile t = {.a_tap = c->a_tap, .b_tap = c->b_tap, .a_step = c->a_step, .b_step = c->along ? m->w_tap[1] * 16 : 16, .y = c->sums};
+    tile t = {.a_tap = c->a_tap, .b_tap = c->b_tap, .a_step = c->a_step, .b_step = c->along ? m->w_tap[1] * 16 : 16,
+              .y = c->sums};
     for (int64_t channel = 0; channel < m->channels; channel += m->block) {
         const int64_t first_tap = m->first_tap * smaller(m->block, m->channels - channel);
         t.add = channel > 0;
         for (int64_t f = 0; f < vectors; f += shape->f) {
             for (int i = 0; i < shape->f; i++) {
-                const int64_t lane = smaller(f + i, vectors - 1) * VF, block = g * ceil_div(m->filters, 16) + (first + lane) / 16;
+                const int64_t lane = smaller(f + i, vectors - 1) * VF;
+                const int64_t block = g * ceil_div(m->filters, 16) + (first + lane) / 16;
                 t.b[i] = m->packed + ((block * m->channels + channel) * m->area + first_tap) * 16 + lane % 16;
                 t.y_f[i] = lane;
             }

@@ -1,5 +1,5 @@
-/* conv2d_pack: for one image, whose lanes are filters: for each group [block of 16 filters][block of channels][u][v][channel][16],
-   zeros past the last filter. turned: for the gradient by the input, where channels and filters change places. */
+/* conv2d_pack: for one image, whose lanes are filters: for each group [block of 16 filters][block of channels][u][v][channel]
+   [16], zeros past the last filter. turned: for the gradient by the input, where channels and filters change places. */
 #ifndef FASTNN_CONV2D_PACK_H
 #define FASTNN_CONV2D_PACK_H
 /* `channels` x taps weights of up to 16 filters `step` apart, a channel's `from` apart, as [tap][channel][16]. */

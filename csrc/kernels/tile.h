@@ -165,7 +165,8 @@ static inline const tile_shape *tile_chosen(tile_choice *c, int mode, int64_t f,
 typedef struct {
     const float *sums, *bias, *scale, *shift, *residual, *mask;
     float *y;
-    int64_t rows, count, sums_step, y_step, apart;        /* floats of a row; from row to row; from one of y to the next, or 0: 1 */
+    int64_t rows, count, sums_step, y_step;               /* floats of a row; from row to row */
+    int64_t apart;                                        /* from one of y to the next; 0: 1 */
     int bias_step, relu;
 } tile_rest;
 

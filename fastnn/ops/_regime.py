@@ -6,8 +6,8 @@ from ._arguments import prod
 def _axes(sizes):
     """((size, out, kernel, stride, dilation, padding before) of rows, of columns)."""
     before = sizes["padding"][0], sizes["padding"][2]
-    return tuple(zip((sizes["height"], sizes["width"]), (sizes["out_height"], sizes["out_width"]), sizes["kernel"], sizes["stride"],
-                     sizes["dilation"], before))
+    size, out = (sizes["height"], sizes["width"]), (sizes["out_height"], sizes["out_width"])
+    return tuple(zip(size, out, sizes["kernel"], sizes["stride"], sizes["dilation"], before))
 
 
 def _pairs(tap, size, out, kernel, stride, dilation, before):
@@ -17,8 +17,8 @@ def _pairs(tap, size, out, kernel, stride, dilation, before):
 
 
 def _forward_axis(size, out, kernel, stride, dilation, before):
-    """[(pixels, taps, phases of the copy, lines it holds besides, pairs of pixels and taps inside the image, lines from one that
-    is copied to the next)]: the grids of an axis (conv2d_map.h), here one."""
+    """[(pixels, taps, phases of the copy, lines it holds besides, pairs of pixels and taps inside the image, lines from
+    one that is copied to the next)]: the grids of an axis (conv2d_map.h), here one."""
     reach = dilation * (kernel - 1)
     inside = sum(_pairs(t, size, out, kernel, stride, dilation, before) for t in range(kernel))
     return [(out, kernel, min(stride, reach + 1) if dilation % stride else 1, reach // stride, inside, stride)]
@@ -38,15 +38,21 @@ def _grids(rows, columns):
     return [tuple(zip(r, c)) for r in rows for c in columns]
 
 
+def _products(grid):
+    """Pairs of pixels and taps that a tile works on: those in the padding are left out, but for columns where not all of a
+    tile's pixels have them there."""
+    pixels, taps, _, _, inside, _ = grid
+    return inside[0] * (inside[1] + pixels[1] * taps[1]) / 2
+
+
 def _pixels_or_filters(channels, filters, grid):
     """(vectors copied, vectors of products where lanes are pixels, where they are filters) of one image, as conv2d_image.h."""
-    pixels, taps, phases, more, inside, steps = grid
+    pixels, taps, phases, more, _, steps = grid
     terms, width = channels * prod(taps), pixels[1] + more[1]
     vector = 1 if steps[1] <= 2 else 5                                # float by float
     copied = channels * prod(phases) * (pixels[0] + more[0]) * -(-width // 16) * vector
     by_pixel = filters * -(-((pixels[0] - 1) * width + pixels[1]) // 16) * (terms + 4)
-    some = inside[0] * (inside[1] + pixels[1] * taps[1]) / 2          # a tile's pixels have not all the same taps
-    by_filter = -(-filters // 16) * (channels * some + 8 * prod(pixels))
+    by_filter = -(-filters // 16) * (1.4 * channels * _products(grid) + 8 * prod(pixels))
     return copied, by_pixel, by_filter
 
 
@@ -63,7 +69,7 @@ def lanes_are_filters(sizes, backward):
 
 def _map_costs(grids, channels, filters, groups, by_filter, memory):
     one, group = 0, memory
-    many = 4 * groups >= 3 * 16 * -(-groups // 16) and max(channels, filters) <= 4          # as conv2d_groups.h
+    many = 4 * groups >= 3 * 16 * -(-groups // 16) and max(channels, filters) <= 4          # lanes are groups: conv2d_groups.h
     for grid in grids:
         pixels, taps, phases, more, *_ = grid
         copied, *products = _pixels_or_filters(channels, filters, grid)
@@ -73,7 +79,7 @@ def _map_costs(grids, channels, filters, groups, by_filter, memory):
             one += -(-groups // 16) * (filters * prod(pixels) * (0.45 * channels * prod(taps) + 5) + 3 * channels * area + 150)
         else:
             one += groups * (3.4 * copied + 0.18 * products[by_filter] + 2.5 * rows + 100)
-        group += groups * (0.12 * prod(pixels) * filters * channels * prod(taps)
+        group += groups * (0.12 * filters * channels * _products(grid)
                            + 1.4 * channels * (pixels[0] + more[0]) * (pixels[1] + more[1]) + 1.5 * prod(pixels) * filters + 20)
     return one, group
 
@@ -117,6 +123,6 @@ def backward_weight_costs(sizes, indirect):
     copied, by_pixel, _ = _pixels_or_filters(channels, filters, grid)
     by_filter = prod(pixels) * -(-filters // 16) * (channels * prod(taps) + 8)
     one = groups * (4 * copied + 0.32 * min(by_pixel, by_filter) + 430)
-    group = groups * (0.2 * prod(pixels) * filters * channels * prod(taps)
+    group = groups * ((0.2 * prod(pixels) + 0.8) * filters * channels * prod(taps)
                       + 2 * channels * (pixels[0] + more[0]) * (pixels[1] + more[1]) + 300)
     return one, (group / 2 if indirect else group) + _memory(sizes)

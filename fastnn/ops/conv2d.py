@@ -138,10 +138,10 @@ def _packed(emit, weight, sizes, turned):
     """The weight as conv2d_forward, or (turned) conv2d_backward_input, wants it where lanes are filters; else None."""
     if emit.lanes != 1 or not _regime.lanes_are_filters(sizes, turned):
         return None
-    groups = sizes["groups"]
-    filters, channels = (sizes[name] // groups for name in (("filters", "channels")[::-1] if turned else ("filters", "channels")))
-    return emit.packed("conv2d_pack", weight, groups * -(-filters // 16) * 16 * channels * arguments.prod(sizes["kernel"]),
-                       channels=sizes["channels"], filters=sizes["filters"], kernel=sizes["kernel"], groups=groups, turned=turned)
+    groups, of = sizes["groups"], _turned(sizes) if turned else sizes
+    floats = -(-(of["filters"] // groups) // 16) * 16 * of["channels"] * arguments.prod(sizes["kernel"])
+    return emit.packed("conv2d_pack", weight, floats, channels=sizes["channels"], filters=sizes["filters"],
+                       kernel=sizes["kernel"], groups=groups, turned=turned)
 
 
 def _input_spec(dy, weight, *, size, stride, padding, dilation, groups, algorithm="auto"):

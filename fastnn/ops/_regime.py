@@ -52,7 +52,7 @@ def _pixels_or_filters(channels, filters, grid):
     vector = 1 if steps[1] <= 2 else 5                                # float by float
     copied = channels * prod(phases) * (pixels[0] + more[0]) * -(-width // 16) * vector
     by_pixel = filters * -(-((pixels[0] - 1) * width + pixels[1]) // 16) * (terms + 4)
-    by_filter = -(-filters // 16) * (1.4 * channels * _products(grid) + 8 * prod(pixels))
+    by_filter = -(-filters // 16) * (channels * _products(grid) + 8 * prod(pixels))
     return copied, by_pixel, by_filter
 
 
@@ -78,7 +78,7 @@ def _map_costs(grids, channels, filters, groups, by_filter, memory):
             area = prod(step * n + d for step, n, d in zip(grid[5], pixels, more))
             one += -(-groups // 16) * (filters * prod(pixels) * (0.45 * channels * prod(taps) + 5) + 3 * channels * area + 150)
         else:
-            one += groups * (3.4 * copied + 0.18 * products[by_filter] + 2.5 * rows + 100)
+            one += groups * (3.4 * copied + (0.25 if by_filter else 0.18) * products[by_filter] + 2.5 * rows + 100)
         group += groups * (0.12 * filters * channels * _products(grid)
                            + 1.4 * channels * (pixels[0] + more[0]) * (pixels[1] + more[1]) + 1.5 * prod(pixels) * filters + 20)
     return one, group

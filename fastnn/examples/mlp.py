@@ -44,12 +44,14 @@ something else is often unclear to us, too.""")
 
 
 def results(data, *, seed=0):
-    """MNIST and the embedded digits, beside scikit-learn's MLPClassifier: the same sizes, batch, epochs, Adam."""
-    for name, folder, bar in (("digits", None, 0.97), ("MNIST", data, 0.98)):
+    """MNIST and the embedded digits, beside scikit-learn's MLPClassifier: the same sizes, batch, epochs, Adam. Times are turn about
+    the best of three, of MNIST, which takes long, of one."""
+    for name, folder, bar, turns in (("digits", None, 0.97, 3), ("MNIST", data, 0.98, 1)):
         recipe, training_part, held_out = task(folder)
-        model, ours = training.seconds(lambda: fit(recipe, training_part, seed=seed, verbose=0))
-        right = training.accuracy(model, held_out)
-        their_accuracy, theirs = scikit_learn(recipe, training_part, held_out, seed)
+        fits = [(training.seconds(lambda: fit(recipe, training_part, seed=seed, verbose=0)),
+                 scikit_learn(recipe, training_part, held_out, seed)) for _ in range(turns)]
+        right, their_accuracy = training.accuracy(fits[0][0][0], held_out), fits[0][1][0]
+        ours, theirs = min(took for (_, took), _ in fits), their_accuracy and min(took for _, (_, took) in fits)
         peer, note = ("scikit-learn MLPClassifier", f"{theirs / ours:.1f} times as fast; bar: 3") if theirs else ("", "")
         yield Result(f"{name}, test accuracy", right, max(bar, their_accuracy or 0), peer=peer, peer_value=their_accuracy)
         yield Result(f"{name}, seconds to train", ours, theirs and theirs / 3, False, peer, theirs, note)

@@ -48,7 +48,8 @@ def ascii_art(image):
 
 
 def seconds(function):
-    """(What function() returns, how long it took.)"""
+    """(What function() returns, how long it took.) Waits before: threads of what ran last may spin on for a while."""
+    time.sleep(0.2)
     started = time.perf_counter()
     return function(), time.perf_counter() - started
 

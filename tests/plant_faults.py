@@ -146,7 +146,10 @@ FAULTS = [
     ("rnn_forward", "rnn.h", "vf_select((vi)(x <= vf_set1(0)), vf_set1(0), x)", "x"),
     ("rnn_backward", "rnn.h", "result * (vf_set1(1.0f) - value * value)", "result * (vf_set1(1.0f) - value)"),
     # pooling
-    ("max_pool2d_forward", "max_pool2d.h", "{whole.end, a->out_width}};", "{whole.end, a->out_width - 1}};"),
+    ("max_pool2d_forward", "max_pool2d.h", "{whole.end, a->out_width}};\n    for (int64_t c = s.begin; c < s.end; c++)\n",
+     "{whole.end, a->out_width - 1}};\n    for (int64_t c = s.begin; c < s.end; c++)\n"),
+    ("max_pool2d_backward", "max_pool2d.h", "{whole.end, a->out_width}};\n    for (int64_t c = s.begin; c < s.end; c++) {",
+     "{whole.end, a->out_width - 1}};\n    for (int64_t c = s.begin; c < s.end; c++) {"),
     ("max_pool2d_forward", "max_pool2d.h", "for (int t = 1; t < 4; t++)", "for (int t = 1; t < 3; t++)"),
     ("max_pool2d_backward", "max_pool2d.h", "if (mask) value = v_select(", "if (0) value = v_select("),
     ("max_pool2d_backward", "max_pool2d.h", "v_select(best <= v_set1(0.0f)", "v_select(best < best"),

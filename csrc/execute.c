@@ -266,7 +266,8 @@ static void fill_arguments(const fastnn_binding *b, fastnn_arena *arena, const f
 
 /* ---- running ---- */
 /* Costs are multiply-adds twice counted ("flops"): a core does 50 or so a nanosecond. */
-enum { COST_A_NS = 50, JOB_NS = 1500, SPLIT_NS = 3000, SMALL_NS = 20000, WAKE_NS = 100000 };
+enum { COST_A_NS = 50, JOB_NS = 1500, SPLIT_NS = 3000, SMALL_NS = 100000, WAKE_NS = 100000 };
+enum { TOGETHER = 4, TOGETHER_BYTES = 1 << 18 };        /* most groups that go through a chain together, and their memory */
 
 typedef struct {
     const fastnn_program *program;
@@ -275,38 +276,63 @@ typedef struct {
     int64_t threads;                                  /* that may take part, 1: the pool is not ours */
     float *scratch;
     int64_t first, last, first_group, groups;         /* the steps in hand, and from which group on, how many */
+    int64_t bundles;                                  /* of a chain: the groups in hand go through it in so many */
     int64_t shares;                                   /* of the jobs in hand, a share a thread: share t is jobs bounds[t] .. */
     const int64_t *bounds;
 } run;
 
-static void call(const run *r, int64_t s, int64_t group, int64_t part, int64_t parts, float *scratch) {
+/* Does one call of the step do several groups? */
+static int takes_groups(const run *r, int64_t s) {
     const fastnn_step *step = &r->program->steps[s];
-    job j = {r->arena->n, group, part, parts, scratch, &r->arena->errors[s]};
-    r->table[step->kernel][step->lanes == 16](r->arena->words + step->first_word, &j);
+    return step->lanes == 16 && fastnn_kernels[step->kernel].space == SPACE_GROUPS;
+}
+
+/* Groups first .. first + groups - 1 of step s. */
+static void call(const run *r, int64_t s, int64_t first, int64_t groups, int64_t part, int64_t parts, float *scratch) {
+    const fastnn_step *step = &r->program->steps[s];
+    const kernel_fn kernel = r->table[step->kernel][step->lanes == 16];
+    const int64_t at_once = takes_groups(r, s) ? groups : 1;
+    for (int64_t g = 0; g < groups; g += at_once)
+        kernel(r->arena->words + step->first_word,
+               &(job){r->arena->n, first + g, part, parts, scratch, &r->arena->errors[s], at_once});
 }
 
 static void chain_job(void *context, int64_t index, float *scratch) {
     const run *r = context;
-    for (int64_t s = r->first; s < r->last; s++) call(r, s, r->first_group + index, 0, 1, scratch);
+    const int64_t begin = r->groups * index / r->bundles, end = r->groups * (index + 1) / r->bundles;
+    for (int64_t s = r->first; s < r->last; s++) call(r, s, r->first_group + begin, end - begin, 0, 1, scratch);
+}
+
+/* Bundles of groups that a chain's jobs are: of one group, but of some where the chain has a step that takes several, and little
+   memory. */
+static int64_t bundles_of(const run *r, const fastnn_phase *f, int64_t groups, int64_t threads) {
+    const int64_t room = TOGETHER_BYTES / (r->program->group_bytes + 1), most = room < TOGETHER ? room : TOGETHER;
+    int taken = 0;
+    for (int64_t s = f->first; s < f->last; s++) taken |= takes_groups(r, s);
+    const int64_t share = (groups + threads - 1) / threads;             /* of a thread */
+    if (!taken || most < 2 || share < 2) return groups;
+    const int64_t bundles = threads * ((share + most - 1) / most);
+    return bundles < groups ? bundles : groups;
 }
 
 /* How many of step s's jobs are in a share: those of a share of its parts, so that the same thread has the same part of a weight,
    of its gradient and of its velocity in its cache from phase to phase and from run to run. */
 static int64_t jobs_in_share(const run *r, int64_t s, int64_t share) {
-    const int64_t parts = r->arena->parts[s];
-    if (parts == 1) return r->arena->share[s] == share ? r->groups : 0;
-    return r->groups * (parts * (share + 1) / r->shares - parts * share / r->shares);
+    const int64_t parts = r->arena->parts[s], jobs = takes_groups(r, s) ? 1 : r->groups;
+    if (parts == 1) return r->arena->share[s] == share ? jobs : 0;
+    return jobs * (parts * (share + 1) / r->shares - parts * share / r->shares);
 }
 
-/* Jobs of steps first .. last - 1: share after share, in it step after step, each step's parts x groups: a part of all groups,
-   then the next part. */
+/* Jobs of steps first .. last - 1: share after share, in it step after step, each step's parts x groups: a part of all groups
+   (one job, where the step takes them), then the next part. */
 static void part_job(void *context, int64_t index, float *scratch) {
     const run *r = context;
     int64_t s = r->first, share = 0, count;
     while (r->bounds[share + 1] <= index) share++;
     for (index -= r->bounds[share]; index >= (count = jobs_in_share(r, s, share)); s++) index -= count;
     const int64_t parts = r->arena->parts[s], first = parts * share / r->shares;
-    call(r, s, r->first_group + index % r->groups, first + index / r->groups, parts, scratch);
+    const int64_t jobs = takes_groups(r, s) ? 1 : r->groups, groups = r->groups / jobs;
+    call(r, s, r->first_group + index % jobs * groups, groups, first + index / jobs, parts, scratch);
 }
 
 static int64_t grown(const run *r, int64_t s, int64_t cost) {
@@ -394,7 +420,9 @@ static void run_chain(run *r, const fastnn_phase *f, int64_t cost, int64_t remai
     r->first = f->first;
     r->last = f->last;
     r->first_group = 0;
-    run_jobs(r, chain_job, whole, NULL, threads);
+    r->groups = whole;
+    r->bundles = bundles_of(r, f, whole, threads);
+    run_jobs(r, chain_job, r->bundles, NULL, threads);
     r->first_group = whole;
     for (int64_t s = f->first; s < f->last && whole < groups; s++) {
         int64_t step = split_cost(r, s) * rest;
@@ -427,7 +455,7 @@ static fastnn_result run_segment(run *r, const fastnn_segment *segment) {
 }
 
 fastnn_result fastnn_run(fastnn_binding *b, fastnn_arena *arena, fastnn_region *region, int64_t prologue, int64_t segment) {
-    run r = {b->program, arena, fastnn_current_table(), 1, fastnn_scratch(), 0, 0, 0, 1, 1, NULL};
+    run r = {b->program, arena, fastnn_current_table(), 1, fastnn_scratch(), 0, 0, 0, 1, 1, 1, NULL};
     if (!r.scratch) return (fastnn_result){NO_MEMORY, 0};
     fill_arguments(b, arena, region);
     memset(arena->errors, 0, 8 * (size_t)b->program->n_steps);

@@ -7,7 +7,7 @@
 #include "fastnn.h"
 
 /* ---- dispatch.c ---- */
-enum { SPACE_ROW, SPACE_REDUCE, SPACE_SUM, SPACE_FLAT };
+enum { SPACE_ROW, SPACE_GROUPS, SPACE_REDUCE, SPACE_SUM, SPACE_FLAT };
 typedef struct { const char *name, *space_name, *fields; int64_t space, words; } fastnn_kernel_info;
 typedef struct { const char *name; int64_t operands; } fastnn_elementwise_info;
 typedef const kernel_fn (*fastnn_table)[2];

@@ -21,10 +21,11 @@
 /* A value with one row an image. stride 0: the same row for every group (LANES 1 only). p NULL: absent. */
 typedef struct { float *p; int64_t stride; } rows;
 
-/* The share of a kernel's work that one call does. n: images in the batch. group: which LANES of them (ROW kernels).
+/* The share of a kernel's work that one call does. n: images in the batch. group: which LANES of them (ROW kernels);
+   groups: how many, from that one on (GROUPS kernels of LANES 16, else 1).
    part of parts: a slice of the independent outputs (rows of an image, channels, weights; an empty slice is fine).
    scratch: SCRATCH_FLOATS floats of this thread's, 64-byte aligned, contents undefined. error: set by checks. */
-typedef struct { int64_t n, group, part, parts; float *scratch; int64_t *error; } job;
+typedef struct { int64_t n, group, part, parts; float *scratch; int64_t *error; int64_t groups; } job;
 
 enum { SCRATCH_FLOATS = 1 << 18 };
 enum { DTYPE_FLOAT32, DTYPE_FLOAT64, DTYPE_UINT8, DTYPE_INT8, DTYPE_INT16, DTYPE_UINT16, DTYPE_INT32, DTYPE_UINT32,

@@ -11,11 +11,11 @@ from cpython.buffer cimport (PyBUF_FORMAT, PyBUF_STRIDES, PyBUF_WRITABLE, PyBUF_
 
 cdef extern from "execute.h" nogil:
     ctypedef struct job:
-        int64_t n, group, part, parts
+        int64_t n, group, part, parts, groups
     ctypedef void (*kernel_fn)(const void *args, const job *j) noexcept nogil
     enum: DTYPE_FLOAT32, DTYPE_FLOAT64, DTYPE_UINT8, DTYPE_INT8, DTYPE_INT16, DTYPE_UINT16, DTYPE_INT32, DTYPE_UINT32
     enum: DTYPE_INT64, DTYPE_UINT64, DTYPE_BOOL
-    enum: ALL_WELL, NO_MEMORY, SLOTS_AN_ARRAY, SPACE_ROW, SPACE_REDUCE, SPACE_SUM, SPACE_FLAT
+    enum: ALL_WELL, NO_MEMORY, SLOTS_AN_ARRAY, SPACE_ROW, SPACE_GROUPS, SPACE_REDUCE, SPACE_SUM, SPACE_FLAT
     ctypedef struct fastnn_kernel_info:
         const char *name
         const char *space_name
@@ -582,7 +582,7 @@ cdef int _open(tuple arrays, str what, int flags, void **externals, int64_t *slo
 
 
 def run_kernel(str name, int64_t lanes, args_bytes, int64_t n, int64_t group=0, int64_t part=0, int64_t parts=1,
-               str target=None):
+               str target=None, int64_t groups=1):
     """Calls one kernel (for tests and benchmarks) and returns the error it set, 0 for none. args_bytes: its argument struct,
     packed; the pointers in it must be valid. FLAT kernels are lanes 1, REDUCE kernels lanes 16."""
     cdef fastnn_table table = fastnn_current_table() if target is None else fastnn_table_of(target.encode())
@@ -598,7 +598,7 @@ def run_kernel(str name, int64_t lanes, args_bytes, int64_t n, int64_t group=0, 
         raise ValueError(f"no kernel {name!r}")
     if lanes not in (1, 16) or not table[k][lanes == 16]:
         raise ValueError(f"{name} is not made for lanes {lanes}")
-    j.n, j.group, j.part, j.parts = n, group, part, parts
+    j.n, j.group, j.part, j.parts, j.groups = n, group, part, parts, groups
     PyObject_GetBuffer(args_bytes, &view, PyBUF_C_CONTIGUOUS)
     try:
         if view.len != 8 * fastnn_kernels[k].words:

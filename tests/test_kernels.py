@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(native is None, reason="FASTNN_BACKEND=reference
 if native:
     from fastnn import plan as plans
 LANES = 16
-SPACES = {"ROW": (1, 16), "REDUCE": (16,), "SUM": (1, 16), "FLAT": (1,)}
+SPACES = {"ROW": (1, 16), "GROUPS": (1, 16), "REDUCE": (16,), "SUM": (1, 16), "FLAT": (1,)}
 NO_PLANS = {"kernel_pack", "kernel_matrix", "svm_solve"}          # run by themselves: test_networks_svm.py has them
 TABLE = [(name, lanes) for name, space, _ in (native.kernels() if native else ()) for lanes in SPACES[space]
          if name not in NO_PLANS]

@@ -30,7 +30,7 @@ def step(name, lanes, cost=1000, check=False, **fields):
         for v in value if isinstance(value, list) else [value]:
             words.append(v if isinstance(v, tuple) else (0, bits(v) if isinstance(v, float) else int(v or 0), 0, 0))
     assert not fields, fields
-    return index, lanes, space == "ROW", cost, cost, False, check, np.array(words, np.int64)
+    return index, lanes, space in ("ROW", "GROUPS"), cost, cost, False, check, np.array(words, np.int64)
 
 
 def array_fields(slot):

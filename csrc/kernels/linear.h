@@ -12,7 +12,8 @@ static void K(linear_forward)(const linear_forward_args *a, const job *j) {
         .a_position = a->in_features * LANES, .a_k = LANES, .b_f = a->in_features, .b_k = 1,
         .y_position = a->out_features * LANES, .y_f = LANES, .k = a->in_features,
         .mode = TILE_VS, .a_pieces = PIECES, .b_pieces = 1};
-    if (LANES == 16) linear_part(&m, a->positions, a->out_features, j);
+    const linear_strides steps = {a->x.stride, a->y.stride, a->residual.stride};
+    if (LANES == 16) linear_groups(&m, a->positions, a->out_features, steps, j);
     else linear_image(a, x, y, residual, j);
 }
 
@@ -24,7 +25,8 @@ static void K(linear_backward_input)(const linear_backward_input_args *a, const 
         .a_position = a->out_features * LANES, .a_k = LANES, .b_f = 1, .b_k = a->in_features,
         .y_position = a->in_features * LANES, .y_f = LANES, .k = a->out_features,
         .mode = TILE_VS, .a_pieces = PIECES, .b_pieces = 1};
-    if (LANES == 16) linear_part(&m, a->positions, a->in_features, j);
+    const linear_strides steps = {a->dy.stride, a->dx.stride, a->residual.stride, a->mask.stride};
+    if (LANES == 16) linear_groups(&m, a->positions, a->in_features, steps, j);
     else linear_image_backward(&m, a->positions, a->in_features, j);
 }
 

@@ -57,4 +57,24 @@ static void linear_part(const linear_map *m, int64_t positions, int64_t features
         linear_tiles(m, &r);
     }
 }
+
+/* From one group to the next, floats: of a, y, the residual and the mask. */
+typedef struct { int64_t a, y, residual, mask; } linear_strides;
+
+/* The same of j->groups groups. Those with one position each lie like so many positions, and then a part is a run of features: the
+   weights are read once, and more sums at once. */
+static void linear_groups(const linear_map *m, int64_t positions, int64_t features, linear_strides step, const job *j) {
+    linear_map of = *m;
+    const int alike = (!m->residual || step.residual == step.y) && (!m->mask || step.mask == step.y);
+    if (positions == 1 && alike && j->groups > 1) {
+        const slice s = slice_of(j, features, LINEAR_UNIT);
+        of.a_position = step.a, of.y_position = step.y;
+        if (s.begin < s.end) linear_tiles(&of, &(rectangle){0, j->groups, s.begin, s.end - s.begin});
+    } else for (int64_t g = 0; g < j->groups; g++) {
+        linear_part(&of, positions, features, j);
+        of.a += step.a, of.y += step.y;
+        if (m->residual) of.residual += step.residual;
+        if (m->mask) of.mask += step.mask;
+    }
+}
 #endif

@@ -14,6 +14,7 @@ void recurrent_rows(float *y, const float *w, const float *a, int64_t count, int
     UNROLL for (int f = 0; f < F; f++) UNROLL for (int p = 0; p < PIECES; p++) sum[f][p] = vf_set1(0);
     for (int64_t k = count; k > 0; k--, a += IMAGES, w += UNITS) {
         vf va[PIECES];
+        __builtin_prefetch(w + 12 * UNITS);               /* they come from L2, a line a term */
         UNROLL for (int p = 0; p < PIECES; p++) va[p] = vf_load(a + p * VF);
         UNROLL for (int f = 0; f < F; f++) {
             const vf weight = vf_set1(w[f]);

@@ -10,6 +10,7 @@
 #define NAME_JOIN2(name, target, lanes) name##_##target##_##lanes
 #define NAME_JOIN(name, target, lanes) NAME_JOIN2(name, target, lanes)
 #define ENTRY_ROW(name) {(kernel_fn)NAME_JOIN(name, TARGET, 1), (kernel_fn)NAME_JOIN(name, TARGET, 16)},
+#define ENTRY_GROUPS(name) ENTRY_ROW(name)
 #define ENTRY_REDUCE(name) {NULL, (kernel_fn)NAME_JOIN(name, TARGET, 16)},
 #define ENTRY_SUM(name) ENTRY_ROW(name)
 #define ENTRY_FLAT(name) {(kernel_fn)NAME_JOIN(name, TARGET, 1), NULL},

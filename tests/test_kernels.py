@@ -325,6 +325,36 @@ def test_linear_backward_weight_by_steps(lanes, apart, target):
     np.testing.assert_array_equal(made.array(np.float32, (outputs, inputs)), np.einsum("npo,npi->oi", dy, x))
 
 
+@pytest.mark.parametrize("positions", [1, 3])
+@pytest.mark.parametrize("kernel", ["linear_forward", "linear_backward_input"])
+def test_several_groups_in_one_call(kernel, positions, target):
+    """The bits of one group after another, whichever way the features are cut, with what ends the sums."""
+    rng, groups, (inputs, outputs) = np.random.default_rng(5), 5, (300, 37) if kernel == "linear_forward" else (37, 300)
+    weight = rng.standard_normal((outputs, inputs), dtype=np.float32)
+    size, made = (inputs, outputs) if kernel == "linear_forward" else (outputs, inputs)
+    given = Memory(groups, 4 * LANES * positions * size, True)
+    others = [Memory(groups, 4 * LANES * positions * made, True) for _ in range(3)]             # residual, result, result
+    for g in range(groups):
+        given.array(np.float32, (positions * size * LANES,), g)[...] = rng.standard_normal(positions * size * LANES)
+        others[0].array(np.float32, (positions * made * LANES,), g)[...] = rng.standard_normal(positions * made * LANES)
+    rows = [(m.address, m.stride // 4) for m in (given, *others)]
+
+    def run(to, first, count, parts):
+        names = ("x", "y") if kernel == "linear_forward" else ("dy", "dx")
+        args = pack(kernel, **{names[0]: rows[0], names[1]: rows[to]}, residual=rows[1], weight=weight.ctypes.data,
+                    positions=positions, in_features=inputs, out_features=outputs,
+                    **(dict(relu=1) if kernel == "linear_forward" else dict(mask=rows[1])))
+        for part in reversed(range(parts)):
+            native.run_kernel(kernel, LANES, args, groups * LANES, first, part, parts, target, count)
+    for g in range(groups):
+        run(2, g, 1, 1)
+    run(3, 0, 2, 3)
+    run(3, 2, 3, 1)
+    for g in range(groups):
+        np.testing.assert_array_equal(others[2].array(np.float32, (positions * made * LANES,), g),
+                                      others[1].array(np.float32, (positions * made * LANES,), g))
+
+
 ONE = dict(add=lambda a, b: a + b, sub=lambda a, b: a - b, mul=lambda a, b: a * b, div=np.divide, minimum=np.minimum,
            maximum=np.maximum, neg=np.negative, sqrt=np.sqrt, abs=np.abs, sign=np.sign, square=np.square,
            reciprocal=lambda a: 1 / a,

@@ -134,6 +134,7 @@ linear_backward_input   dx[t, k] = mask <= 0 ? 0 : residual + sum_o dy[t, o] wei
 linear_backward_weight  dweight[o, k] = sum over images n and t of dy x: pairs (group, t) ascending, chains over the lanes
             (those below n) of 16 pairs. Steps: features from position to position, and from one o or k to the next; a 1x1
             convolution's gradient is the same with its pixels for positions.
+linear_backward_weight_sgd  sgd of weight with that gradient, which is stored nowhere.
 linear_pack  as conv2d_pack: ((out_features + 15) / 16) * in_features * 16 floats.
 
 lstm_forward  of x (steps, in_features), per image, for times t = 0 .. steps - 1 (reverse: steps - 1 .. 0), * elementwise:

@@ -588,6 +588,32 @@ def _inline(first, second, buffer):
     return program if len(program) <= PROGRAM and len(inputs) <= INPUTS and constants <= CONSTANTS else None
 
 
+UPDATED = {("linear_backward_weight", "sgd"): "linear_backward_weight_sgd"}
+
+
+def fuse_updates(steps, kept=()):
+    """A gradient that only an update reads never lies in memory: what sums it changes the weights. `kept` as above."""
+    uses = {id(b): 2 for b in kept}
+    for step in steps:
+        for b in step.reads + step.writes:
+            uses[id(b)] = uses.get(id(b), 0) + 1
+    maker = {id(b): s for s in steps for b in s.writes}
+    gone = set()
+    for step in steps:
+        gradient = step.fields.get("gradient")
+        first = maker.get(id(gradient)) if step.update and isinstance(gradient, Buffer) else None
+        kernel = UPDATED.get((first.kernel, step.kernel)) if first else None
+        if not kernel or first.mode != "reduce" or first.level != step.level or uses[id(gradient)] != 2 or \
+                gradient.region == "external":
+            continue
+        fields = {**first.fields, **step.fields}
+        step.fields = {name: fields[name] for _, name, *_ in KERNELS[kernel][2]}
+        step.kernel, step.mode = kernel, first.mode
+        step.reads = [*first.reads, *(b for b in step.reads if b is not gradient)]
+        gone.add(id(first))
+    return [s for s in steps if id(s) not in gone]
+
+
 # ---- scheduling and placement
 
 def schedule(steps):
@@ -828,8 +854,8 @@ class Plan:
         builder = Builder(graph, lanes)
         self.lanes = lanes
         builder.lower()
-        steps = fuse_elementwise(builder.steps, [builder.plains[v] for _, item in builder.calls for v in item.inputs
-                                                 if v is not None and not is_number(v)])
+        kept = [builder.plains[v] for _, item in builder.calls for v in item.inputs if v is not None and not is_number(v)]
+        steps = fuse_updates(fuse_elementwise(builder.steps, kept), kept)
         levels = max([s.level for s in steps] + [builder.early_levels - 1] + [lv for lv, _ in builder.calls], default=0)
         self.early_segments = builder.early_levels              # levels that run at once; the rest waits for late inputs
         self.before_dx = builder.levels_before_dx

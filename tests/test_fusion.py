@@ -56,6 +56,18 @@ def trained(make, rewrites, monkeypatch, rows=21):
     return found + list(model.state_dict().values()), [s for plan in plans._cache.values() for s in plan.steps]
 
 
+@pytest.mark.parametrize("rows", [3, 21])
+def test_gradients_go_into_their_updates(rows, monkeypatch):
+    fused, steps = trained(pooled, plans.REWRITES, monkeypatch, rows)
+    assert [s.kernel for s in steps].count("linear_backward_weight_sgd") == 3
+    assert not [s for s in steps if s.kernel == "linear_backward_weight"]
+    monkeypatch.setattr(plans, "fuse_updates", lambda steps, kept: steps)
+    plain, steps = trained(pooled, plans.REWRITES, monkeypatch, rows)
+    assert [s.kernel for s in steps].count("linear_backward_weight") == 3
+    for a, b in zip(fused, plain):
+        np.testing.assert_array_equal(a, b)
+
+
 def count(steps, *kernels):
     """How many of these kernels and elementwise instructions there are."""
     names = [s.kernel for s in steps] + [name for s in steps for code, _ in s.program or () for name in plans.OPCODES

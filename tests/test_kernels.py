@@ -21,7 +21,8 @@ if native:
     from fastnn import plan as plans
 LANES = 16
 SPACES = {"ROW": (1, 16), "GROUPS": (1, 16), "REDUCE": (16,), "SUM": (1, 16), "FLAT": (1,)}
-NO_PLANS = {"kernel_pack", "kernel_matrix", "svm_solve"}          # run by themselves: test_networks_svm.py has them
+NO_PLANS = {"kernel_pack", "kernel_matrix", "svm_solve",            # run by themselves: test_networks_svm.py has them
+            "linear_backward_weight_sgd"}                           # below, and in test_fusion.py
 TABLE = [(name, lanes) for name, space, _ in (native.kernels() if native else ()) for lanes in SPACES[space]
          if name not in NO_PLANS]
 
@@ -323,6 +324,44 @@ def test_linear_backward_weight_by_steps(lanes, apart, target):
     for part in (1, 0):
         native.run_kernel("linear_backward_weight", lanes, args, n, 0, part, 2, target)
     np.testing.assert_array_equal(made.array(np.float32, (outputs, inputs)), np.einsum("npo,npi->oi", dy, x))
+
+
+@pytest.mark.parametrize("n", [1, 5, 37])
+@pytest.mark.parametrize("lanes", [1, 16])
+@pytest.mark.parametrize("numbers", [dict(velocity=False), dict(velocity=True), dict(velocity=True, nesterov=1, weight_decay=0.1),
+                                     dict(velocity=False, weight_decay=0.1), dict(velocity=True, first=1)], ids=str)
+def test_linear_backward_weight_sgd(numbers, lanes, n, target):
+    """The bits of the gradient and then the update."""
+    rng, inputs, outputs, groups = np.random.default_rng(6), 147, 21, -(-n // lanes)
+    numbers = dict(dict(first=0, lr=0.1, momentum=0.9, dampening=0.25, weight_decay=0, nesterov=0), **numbers)
+    moves = numbers.pop("velocity")
+    rows, shape = {}, (outputs, inputs)
+    for name, features in (("x", inputs), ("dy", outputs)):
+        memory = Memory(groups, 4 * features * lanes, True)
+        for g in range(groups):
+            group = memory.array(np.float32, (features, lanes), g)
+            group[:, :min(lanes, n - g * lanes)] = rng.standard_normal((features, min(lanes, n - g * lanes)))
+        rows[name] = memory.address, memory.stride // 4
+    before = rng.standard_normal((2, *shape)).astype(np.float32)
+    sizes = dict(positions=1, in_features=inputs, out_features=outputs, dy_steps=(outputs, 1), x_steps=(inputs, 1))
+
+    def states():
+        made = [Memory(1, 4 * outputs * inputs, True) for _ in range(2)]
+        for memory, value in zip(made, before):
+            memory.array(np.float32, shape)[...] = value
+        return made, dict(weight=made[0].address, velocity=made[1].address if moves else None)
+    (one, pointers), gradient = states(), Memory(1, 4 * outputs * inputs, True)
+    native.run_kernel("linear_backward_weight", lanes, pack("linear_backward_weight", dweight=gradient.address, **rows, **sizes),
+                      n, 0, 0, 1, target)
+    native.run_kernel("sgd", 1, pack("sgd", gradient=gradient.address, count=outputs * inputs, **pointers, **numbers), n, 0, 0, 1,
+                      target)
+    two, pointers = states()
+    for part in (1, 0):
+        native.run_kernel("linear_backward_weight_sgd", lanes, pack("linear_backward_weight_sgd", **rows, **sizes, **pointers,
+                          **numbers), n, 0, part, 2, target)
+    for a, b in zip(one, two):
+        np.testing.assert_array_equal(b.array(np.float32, shape), a.array(np.float32, shape))
+    assert not np.array_equal(one[0].array(np.float32, shape), before[0])
 
 
 @pytest.mark.parametrize("positions", [1, 3])

@@ -30,4 +30,16 @@ static void K(linear_backward_input)(const linear_backward_input_args *a, const 
     else linear_image_backward(&m, a->positions, a->in_features, j);
 }
 
-static void K(linear_backward_weight)(const linear_backward_weight_args *a, const job *j) { linear_weight(a, j, LANES); }
+static void K(linear_backward_weight)(const linear_backward_weight_args *a, const job *j) {
+    linear_weight(a, NULL, j, LANES);
+}
+
+static void K(linear_backward_weight_sgd)(const linear_backward_weight_sgd_args *a, const job *j) {
+    const linear_backward_weight_args sums = {
+        .dy = a->dy, .x = a->x, .positions = a->positions, .in_features = a->in_features, .out_features = a->out_features,
+        .dy_steps = {a->dy_steps[0], a->dy_steps[1]}, .x_steps = {a->x_steps[0], a->x_steps[1]}};
+    const sgd_args update = {
+        .weight = a->weight, .velocity = a->velocity, .first = a->first, .lr = a->lr, .momentum = a->momentum,
+        .dampening = a->dampening, .weight_decay = a->weight_decay, .nesterov = a->nesterov};
+    linear_weight(&sums, &update, j, LANES);
+}

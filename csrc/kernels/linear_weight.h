@@ -3,6 +3,7 @@
 #ifndef FASTNN_LINEAR_WEIGHT_H
 #define FASTNN_LINEAR_WEIGHT_H
 #include "linear_tiles.h"
+#include "sgd_run.h"
 
 enum { CHAIN_TERMS = 256, WEIGHT_K = 128, WEIGHT_PITCH = WEIGHT_K + 16, WEIGHT_O = 256 };
 
@@ -36,15 +37,31 @@ static void linear_weight_inputs(float *xt, const linear_backward_weight_args *a
     }
 }
 
-/* A rectangle of dweight (lines: k, cells: o; at most WEIGHT_K x WEIGHT_O). */
-static void linear_weight_part(const linear_backward_weight_args *a, const rectangle *at, const job *j, const int64_t lanes) {
+/* Sums of a rectangle, rows `pitch` apart, to dweight; or, with an update, to the weights that they are the gradient of. */
+static void linear_weight_finish(const linear_backward_weight_args *a, const sgd_args *update, const rectangle *at,
+                                 const float *sums, int64_t pitch) {
+    for (int64_t o = 0; o < at->cells; o++, sums += pitch) {
+        const int64_t first = (at->cell + o) * a->in_features + at->line;
+        if (update) {
+            sgd_args row = *update;
+            row.gradient = sums, row.weight = (float *)row.weight + first;
+            if (row.velocity) row.velocity = (float *)row.velocity + first;
+            sgd_slice(&row, (slice){0, at->lines});
+        } else for (int64_t k = 0; k < at->lines; k += VF)
+            vf_store_run((float *)a->dweight + first + k, vf_load(sums + k), at->lines - k);
+    }
+}
+
+/* A rectangle of dweight (lines: k, cells: o; at most WEIGHT_K x WEIGHT_O), or of the weights that update changes by it. */
+static void linear_weight_part(const linear_backward_weight_args *a, const sgd_args *update, const rectangle *at, const job *j,
+                               const int64_t lanes) {
     const int64_t units = ceil_div(j->n, lanes) * a->positions, full = j->n / lanes * a->positions;
     const int64_t vectors = ceil_div(at->lines, VF), most = CHAIN_TERMS / lanes;
     const tile_shape *shape = tile_choose(TILE_VS, at->cells, vectors, 1);
-    float *dweight = (float *)a->dweight + at->cell * a->in_features + at->line, *xt = j->scratch + WEIGHT_O * WEIGHT_PITCH;
+    float *xt = j->scratch + WEIGHT_O * WEIGHT_PITCH;
     /* sums wait in scratch where tiles come back to them, or would write past a row's end with their whole vectors */
-    const int apart = units == 0 || units > most || at->lines % VF;
-    float *y = apart ? j->scratch : dweight;
+    const int apart = update || units == 0 || units > most || at->lines % VF;
+    float *y = apart ? j->scratch : (float *)a->dweight + at->cell * a->in_features + at->line;
     const int64_t pitch = apart ? WEIGHT_PITCH : a->in_features;
     int64_t a_tap[CHAIN_TERMS], b_tap[CHAIN_TERMS];
     if (units == 0) __builtin_memset(y, 0, (size_t)at->cells * pitch * sizeof *y);
@@ -87,14 +104,12 @@ static void linear_weight_part(const linear_backward_weight_args *a, const recta
                 s->run[TILE_VS](&t);
             }
     }
-    for (int64_t o = 0; apart && o < at->cells; o++)
-        for (int64_t k = 0; k < at->lines; k += VF)
-            vf_store_run(dweight + o * a->in_features + k, vf_load(y + o * pitch + k), at->lines - k);
+    if (apart) linear_weight_finish(a, update, at, y, pitch);
 }
 
 /* A part is a run of outputs, so that a thread makes the gradients of weights that it uses and updates; with many positions a
    run of the longer side, as each part reads all of the other. */
-static void linear_weight(const linear_backward_weight_args *a, const job *j, const int64_t lanes) {
+static void linear_weight(const linear_backward_weight_args *a, const sgd_args *update, const job *j, const int64_t lanes) {
     const int64_t inputs = ceil_div(a->in_features, LINEAR_UNIT), outputs = ceil_div(a->out_features, LINEAR_UNIT);
     const int by_outputs = a->positions == 1 || a->in_features < a->out_features;
     const int64_t lines = by_outputs ? outputs : inputs, cells = by_outputs ? inputs : outputs;
@@ -107,7 +122,7 @@ static void linear_weight(const linear_backward_weight_args *a, const job *j, co
         for (int64_t k = of.line * LINEAR_UNIT; k < k_end; k += WEIGHT_K)
             for (int64_t o = of.cell * LINEAR_UNIT; o < o_end; o += WEIGHT_O) {
                 const rectangle at = {k, smaller(WEIGHT_K, k_end - k), o, smaller(WEIGHT_O, o_end - o)};
-                linear_weight_part(a, &at, j, lanes);
+                linear_weight_part(a, update, &at, j, lanes);
             }
     }
 }

@@ -315,10 +315,13 @@ static int64_t bundles_of(const run *r, const fastnn_phase *f, int64_t groups, i
     return bundles < groups ? bundles : groups;
 }
 
+/* A part of all groups in hand is so many jobs. */
+static int64_t jobs_of_part(const run *r, int64_t s) { return takes_groups(r, s) ? 1 : r->groups; }
+
 /* How many of step s's jobs are in a share: those of a share of its parts, so that the same thread has the same part of a weight,
    of its gradient and of its velocity in its cache from phase to phase and from run to run. */
 static int64_t jobs_in_share(const run *r, int64_t s, int64_t share) {
-    const int64_t parts = r->arena->parts[s], jobs = takes_groups(r, s) ? 1 : r->groups;
+    const int64_t parts = r->arena->parts[s], jobs = jobs_of_part(r, s);
     if (parts == 1) return r->arena->share[s] == share ? jobs : 0;
     return jobs * (parts * (share + 1) / r->shares - parts * share / r->shares);
 }
@@ -331,7 +334,7 @@ static void part_job(void *context, int64_t index, float *scratch) {
     while (r->bounds[share + 1] <= index) share++;
     for (index -= r->bounds[share]; index >= (count = jobs_in_share(r, s, share)); s++) index -= count;
     const int64_t parts = r->arena->parts[s], first = parts * share / r->shares;
-    const int64_t jobs = takes_groups(r, s) ? 1 : r->groups, groups = r->groups / jobs;
+    const int64_t jobs = jobs_of_part(r, s), groups = r->groups / jobs;
     call(r, s, r->first_group + index % jobs * groups, groups, first + index / jobs, parts, scratch);
 }
 
@@ -374,7 +377,7 @@ static void run_part_jobs(run *r, int64_t first, int64_t last, int64_t groups, i
     run_jobs(r, part_job, bounds[threads], bounds, threads);
 }
 
-/* Steps first .. last - 1, independent of one another, cut into about two parts a thread by cost (a check is never cut: which
+/* Steps first .. last - 1, independent of one another, cut into about two parts a thread by cost, small ones into one (a check is never cut: which
    of several errors it reports must not depend on threads). Those that stay whole go to the threads in turn. */
 static void run_parts(run *r, int64_t first, int64_t last, int64_t groups, int64_t cost, int64_t threads) {
     int64_t target = cost / (cost < (int64_t)SMALL_NS * COST_A_NS ? threads : 2 * threads), whole = 0, before = 0;

@@ -584,7 +584,8 @@ cdef int _open(tuple arrays, str what, int flags, void **externals, int64_t *slo
 def run_kernel(str name, int64_t lanes, args_bytes, int64_t n, int64_t group=0, int64_t part=0, int64_t parts=1,
                str target=None, int64_t groups=1):
     """Calls one kernel (for tests and benchmarks) and returns the error it set, 0 for none. args_bytes: its argument struct,
-    packed; the pointers in it must be valid. FLAT kernels are lanes 1, REDUCE kernels lanes 16."""
+    packed; the pointers in it must be valid. FLAT kernels are lanes 1, REDUCE kernels lanes 16.
+    groups: how many from `group` on, 1 but for GROUPS kernels of lanes 16."""
     cdef fastnn_table table = fastnn_current_table() if target is None else fastnn_table_of(target.encode())
     cdef int64_t k, error
     cdef job j

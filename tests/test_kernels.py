@@ -390,6 +390,7 @@ def test_several_groups_in_one_call(kernel, positions, target):
     run(3, 0, 2, 3)
     run(3, 2, 3, 1)
     for g in range(groups):
+        assert np.isfinite(others[1].array(np.float32, (positions * made * LANES,), g)).all()
         np.testing.assert_array_equal(others[2].array(np.float32, (positions * made * LANES,), g),
                                       others[1].array(np.float32, (positions * made * LANES,), g))
 

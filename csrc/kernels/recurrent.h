@@ -30,11 +30,12 @@ void recurrent_rows(float *y, const float *w, const float *a, int64_t count, int
 /* As many units at once as registers hold. */
 static void recurrent_block(float *y, const float *w, const float *a, int64_t count, int add) {
 #if VF_REGISTERS >= 32
-    enum { F = PIECES == 1 ? 16 : 4 };
+    enum { F = PIECES == 1 ? 16 : 4, REST = 0 };
 #else
-    enum { F = PIECES == 2 ? 4 : 2 };
+    enum { F = PIECES == 2 ? 5 : 2, REST = UNITS % F };   /* 16 = 6 + 5 + 5 */
 #endif
-    for (int f = 0; f < UNITS; f += F) recurrent_rows(y + f * IMAGES, w + f, a, count, add, F);
+    recurrent_rows(y, w, a, count, add, F + REST);
+    for (int f = F + REST; f < UNITS; f += F) recurrent_rows(y + f * IMAGES, w + f, a, count, add, F);
 }
 
 /* The same for one image: S blocks, units in the lanes. */
